@@ -1,0 +1,47 @@
+"""Segscape: image segmentation and scene analysis.
+
+>>> import segscape
+>>> result = segscape.load("street").predict("photo.jpg")   # doctest: +SKIP
+>>> result.class_areas()                                     # doctest: +SKIP
+
+Importing this package needs numpy alone; torch is imported when a model is loaded.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+# name -> module; resolved on first use (PEP 562), so that the import stays light.
+_PUBLIC = {
+    "ConfigError": "errors",
+    "DataError": "errors",
+    "ImageError": "errors",
+    "InputError": "errors",
+    "ModelError": "errors",
+    "ResourceError": "errors",
+    "SegscapeError": "errors",
+    "TrainingDiverged": "errors",
+    "Image": "image",
+    "Label": "labels",
+    "LabelSet": "labels",
+    "RunLengths": "masks",
+    "Region": "result",
+    "Segmentation": "result",
+    "Predictor": "predict.predictor",
+    "load": "predict.predictor",
+}
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'segscape' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"segscape.{_PUBLIC[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

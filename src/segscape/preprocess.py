@@ -1,0 +1,41 @@
+"""What a network expects of its input: part of every model's card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocess:
+    """What a network expects.
+
+    Attributes:
+        mean, std: of RGB in 0…1; the network sees (rgb / 255 − mean) / std.
+        long_side: to which images are resized (larger and smaller ones), in pixels; None keeps their size.
+    """
+
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    long_side: int | None = None
+
+    def network_size(self, size: tuple[int, int], zoom: float = 1.0) -> tuple[int, int]:
+        """(height, width) at which the network sees an image of ``size``, times ``zoom``."""
+        factor = zoom * (self.long_side / max(size) if self.long_side else 1.0)
+        return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
+    def batch(self, pixels: np.ndarray, *, zoom: float = 1.0, flip: bool = False) -> np.ndarray:
+        """(H, W, 3) uint8 RGB to the (1, 3, h, w) float32 the network sees."""
+        height, width = self.network_size((pixels.shape[0], pixels.shape[1]), zoom)
+        if (height, width) != pixels.shape[:2]:
+            import cv2
+
+            shrinks = height < pixels.shape[0]
+            pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        if flip:
+            pixels = pixels[:, ::-1]
+        scale = 1 / (255 * np.asarray(self.std, np.float32))
+        shift = np.asarray(self.mean, np.float32) / np.asarray(self.std, np.float32)
+        x = pixels.astype(np.float32) * scale - shift
+        return np.ascontiguousarray(x.transpose(2, 0, 1))[None]
