@@ -1,0 +1,126 @@
+"""Augmentation for semantic training: scale, crop, flip, colour, blur; image and labels move together.
+
+Each sample is drawn with a generator of its own, so that a run does not depend on the number of loader processes and a
+resumed run sees the same pictures. Scale and crop are one resize of the part that is kept, and colour works on the crop
+alone, which costs a fraction of augmenting the whole photo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as tvf
+
+_PADDING_GREY = 128
+
+
+@dataclass(frozen=True, slots=True)
+class TrainTransform:
+    """Photo and labels to a training crop.
+
+    Attributes:
+        crop: (height, width) of the result in pixels.
+        ignore_index: given to pixels outside the photo.
+        scale: (lowest, highest) zoom; drawn log-uniformly.
+        long_side: to which photos are brought before the zoom; None keeps their size.
+        flip: probability of mirroring left and right.
+        brightness, contrast, saturation: largest relative change, e.g. 0.3 for factors 0.7…1.3.
+        hue: largest shift as a share of the colour circle, 0…0.5.
+        blur: probability of a Gaussian blur (σ 0.1…1.5 px).
+        rare: probability that the crop is placed around a pixel of a class drawn by ``rare_weights``.
+        rare_weights: (C,) non-negative, or empty when ``rare`` is 0.
+    """
+
+    crop: tuple[int, int]
+    ignore_index: int
+    scale: tuple[float, float] = (0.5, 2.0)
+    long_side: int | None = None
+    flip: float = 0.5
+    brightness: float = 0.3
+    contrast: float = 0.3
+    saturation: float = 0.3
+    hue: float = 0.0
+    blur: float = 0.1
+    rare: float = 0.0
+    rare_weights: Sequence[float] = ()
+
+    def __call__(self, pixels: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Augment one sample.
+
+        Args:
+            pixels: (H, W, 3) uint8 RGB.
+            labels: (H, W) class ids.
+            rng: draws everything.
+
+        Returns:
+            image (3, crop) uint8 and target (crop) int64.
+        """
+        image, target = self._window(pixels, labels, rng)
+        if rng.random() < self.flip:
+            image, target = tvf.horizontal_flip(image), tvf.horizontal_flip(target)
+        return self._color(image, rng), target[0].long()
+
+    def _window(self, pixels: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Scale and crop: the window is cut from the photo first, then resized onto the canvas."""
+        size = pixels.shape[:2]
+        zoom = float(np.exp(rng.uniform(*np.log(self.scale))))
+        if self.long_side:
+            zoom *= self.long_side / max(size)
+        focus = self._rare_pixel(labels, rng)
+        source, target = [], []  # per axis: (start, stop) in the photo and on the canvas
+        for axis in (0, 1):
+            window = self.crop[axis] / zoom
+            if focus is None:
+                low, high = sorted((0.0, size[axis] - window))
+                start = rng.uniform(low, high)
+            else:  # anywhere that shows the pixel and leaves the photo no more than needed
+                start = rng.uniform(focus[axis] - window, focus[axis])
+                start = float(np.clip(start, *sorted((0.0, size[axis] - window))))
+            first = int(np.clip(round(start), 0, size[axis] - 1))
+            last = int(np.clip(round(start + window), first + 1, size[axis]))
+            begin = int(np.clip(round((first - start) * zoom), 0, self.crop[axis] - 1))
+            length = max(1, min(round((last - first) * zoom), self.crop[axis] - begin))
+            source.append((first, last))
+            target.append((begin, begin + length))
+        (y0, y1), (x0, x1) = source
+        (v0, v1), (u0, u1) = target
+        image = torch.full((3, *self.crop), _PADDING_GREY, dtype=torch.uint8)
+        truth = torch.full((1, *self.crop), self.ignore_index, dtype=torch.int32)
+        part = torch.from_numpy(np.ascontiguousarray(pixels[y0:y1, x0:x1])).permute(2, 0, 1)
+        ids = torch.from_numpy(labels[y0:y1, x0:x1].astype(np.int32))[None]
+        shape = [v1 - v0, u1 - u0]
+        image[:, v0:v1, u0:u1] = tvf.resize(part, shape, InterpolationMode.BILINEAR, antialias=True)
+        truth[:, v0:v1, u0:u1] = tvf.resize(ids, shape, InterpolationMode.NEAREST_EXACT)
+        return image, truth
+
+    def _rare_pixel(self, labels: np.ndarray, rng: np.random.Generator) -> tuple[int, int] | None:
+        if rng.random() >= self.rare:
+            return None
+        present = np.bincount(labels.ravel(), minlength=len(self.rare_weights))[: len(self.rare_weights)] > 0
+        weights = np.where(present, self.rare_weights, 0.0)
+        if weights.sum() == 0:
+            return None
+        chosen = rng.choice(len(weights), p=weights / weights.sum())
+        places = np.flatnonzero(labels == chosen)
+        y, x = divmod(int(rng.choice(places)), labels.shape[1])
+        return y, x
+
+    def _color(self, image: Tensor, rng: np.random.Generator) -> Tensor:
+        changes = (
+            (tvf.adjust_brightness, self.brightness),
+            (tvf.adjust_contrast, self.contrast),
+            (tvf.adjust_saturation, self.saturation),
+        )
+        for change, strength in changes:
+            if strength:
+                image = change(image, float(rng.uniform(1 - strength, 1 + strength)))
+        if self.hue:
+            image = tvf.adjust_hue(image, float(rng.uniform(-self.hue, self.hue)))
+        if rng.random() < self.blur:
+            image = tvf.gaussian_blur(image, [5, 5], [float(rng.uniform(0.1, 1.5))])
+        return image
