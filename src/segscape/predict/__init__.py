@@ -1,0 +1,1 @@
+"""From images to segmentations: predicting, tiling, regions."""

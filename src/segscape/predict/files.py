@@ -1,0 +1,106 @@
+"""Many files: decoding, network and writing overlap, and one bad file stops nothing."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segscape.errors import InputError, ResourceError
+from segscape.image import MAX_PIXELS, Image, read_image
+from segscape.predict.predictor import Predictor
+from segscape.result import Segmentation
+
+_AHEAD = 2  # images decoded or written at once besides the one in the network: bounds the memory
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What became of one file: a segmentation and the files written, or the error."""
+
+    source: Path
+    segmentation: Segmentation | None = None
+    written: dict[str, Path] | None = None
+    error: InputError | ResourceError | None = None
+
+
+def predict_files(
+    predictor: Predictor,
+    files: Sequence[Path],
+    out: Path | None,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    **options: Any,
+) -> Iterator[Outcome]:
+    """Segment files in their order and write the results.
+
+    Args:
+        predictor: the model.
+        files: see `segscape.image.image_files`.
+        out: folder for overlay, label map and JSON of each; None writes nothing.
+        max_pixels, options: as `Predictor.predict` takes them.
+
+    Yields:
+        one `Outcome` a file. An image that cannot be read or does not fit into memory is an outcome with its error.
+
+    Raises:
+        ResourceError: the disk is full.
+        InputError: ``out`` cannot be written to.
+    """
+    stems = unique_stems(files)
+    decoding: deque[tuple[Path, str, Future[Image]]] = deque()
+    writing: deque[tuple[Path, Segmentation, Future[dict[str, Path]]]] = deque()
+    todo = iter(zip(files, stems, strict=True))
+    with ThreadPoolExecutor(1, "decode") as decoder, ThreadPoolExecutor(1, "write") as writer:
+
+        def decode_ahead() -> None:
+            while len(decoding) <= _AHEAD and (following := next(todo, None)):
+                path, stem = following
+                decoding.append((path, stem, decoder.submit(read_image, path, max_pixels=max_pixels)))
+
+        def written(most: int) -> Iterator[Outcome]:
+            while len(writing) > most:
+                path, result, future = writing.popleft()
+                yield Outcome(path, result, future.result())
+
+        try:
+            decode_ahead()
+            while decoding:
+                path, stem, image = decoding.popleft()
+                decode_ahead()
+                try:
+                    result = predictor.predict(image.result(), **options)
+                except (InputError, ResourceError) as error:
+                    yield from written(0)  # keeps the order of the files
+                    yield Outcome(path, error=error)
+                    continue
+                if out is None:
+                    yield Outcome(path, result)
+                    continue
+                writing.append((path, result, writer.submit(result.save, out, stem)))
+                yield from written(_AHEAD)
+            yield from written(0)
+        finally:
+            decoder.shutdown(cancel_futures=True)
+            writer.shutdown(cancel_futures=True)
+
+
+def unique_stems(files: Sequence[Path]) -> list[str]:
+    """A name for each file's results: its stem, and where files share one, "stem", "stem-2", "stem-3".
+
+    Names differ also where a file system ignores case; a file whose own stem is "stem-2" keeps it.
+    """
+    taken: set[str] = set()
+    own = {path.stem.casefold() for path in files}
+    stems = []
+    for path in files:
+        stem, number = path.stem, 1
+        while stem.casefold() in taken or (number > 1 and stem.casefold() in own):
+            number += 1
+            stem = f"{path.stem}-{number}"
+        taken.add(stem.casefold())
+        stems.append(stem)
+    return stems

@@ -1,0 +1,153 @@
+"""The inference path: anything that is an image in, a `Segmentation` out."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segscape.errors import ConfigError, ModelError
+from segscape.image import MAX_PIXELS, as_image
+from segscape.predict.regions import regions_from_label_map
+from segscape.result import Segmentation
+from segscape.runtime.engine import Engine
+from segscape.runtime.inference import classify, run_network
+
+if TYPE_CHECKING:
+    from segscape.models.bundle import ModelCard
+
+_WEIGHTS = Path(__file__).parent.parent / "weights"
+
+
+def bundled_models() -> dict[str, Path]:
+    """The models that come with the package: name to bundle."""
+    return {path.stem: path for path in sorted(_WEIGHTS.glob("*.safetensors"))}
+
+
+def find_model(name: str | os.PathLike[str]) -> Path:
+    """The bundle of a bundled model's name, of a .safetensors file, or of a run folder (its best).
+
+    Raises:
+        ModelError: there is none.
+    """
+    text = os.fspath(name)
+    path = Path(text)
+    if text in (known := bundled_models()):
+        return known[text]
+    if path.is_dir() and (path / "best.safetensors").exists():
+        return path / "best.safetensors"
+    if path.exists():
+        return path
+    raise ModelError(f"no model {text!r}: not a file, nor one of the bundled models ({', '.join(known) or 'none'})")
+
+
+def load(name: str | os.PathLike[str] = "street", *, device: str = "auto") -> Predictor:
+    """A model ready to predict.
+
+    Args:
+        name: a bundled model, a bundle (.safetensors) or a run folder of `segscape train`.
+        device: "auto" (the GPU if there is one), "cpu", "cuda", "cuda:1", "mps".
+
+    Raises:
+        ModelError: no such model, or a file that is none.
+        ConfigError: no such device.
+    """
+    from segscape.models.bundle import load_bundle
+    from segscape.runtime.torch_engine import TorchEngine
+
+    model, card = load_bundle(find_model(name))
+    return Predictor(TorchEngine(model, device), card)
+
+
+class Predictor:
+    """A model that segments images.
+
+    Args:
+        engine: runs the network.
+        card: says what goes in and what comes out.
+    """
+
+    def __init__(self, engine: Engine, card: ModelCard) -> None:
+        self.engine, self.card = engine, card
+
+    def predict(
+        self,
+        source: Any,
+        *,
+        tta: Sequence[str] = (),
+        long_side: int | str = "model",
+        confidence: bool = False,
+        keep_image: bool = True,
+        max_pixels: int = MAX_PIXELS,
+    ) -> Segmentation:
+        """Segment one image.
+
+        Args:
+            source: a path, encoded bytes, a PIL image, an `Image`, or an RGB array (H, W, 3) uint8; more in `as_image`.
+            tta: test-time augmentation: "flip", "scale", both or none.
+            long_side: pixels to which the image's longer side is brought for the network: a number, "model" (as it
+                was trained) or "native" (no change). Large values find finer detail and take more time and memory.
+            confidence: keep the probability of each pixel's class, (H, W) float32.
+            keep_image: keep the image, which `Segmentation.plot` and `save` draw on.
+            max_pixels: larger images are refused before they are decoded.
+
+        Raises:
+            ImageError: the image cannot be read.
+            ConfigError: an option is out of range.
+            ResourceError: out of memory.
+        """
+        start = time.perf_counter()
+        image = as_image(source, max_pixels=max_pixels)
+        decoded = time.perf_counter()
+        preprocess = replace(self.card.preprocess, long_side=self._long_side(long_side))
+        scores = run_network(self.engine, preprocess, image.pixels, tta)
+        ran = time.perf_counter()
+        label_map, probability = classify(scores)
+        labelled = time.perf_counter()
+        regions = regions_from_label_map(label_map, self.card.label_set, probability)
+        end = time.perf_counter()
+        return Segmentation(
+            size=scores.size,
+            label_set=self.card.label_set,
+            label_map=label_map,
+            regions=regions,
+            confidence=probability if confidence else None,
+            model=self.card.id,
+            timings_ms={
+                "decode": 1000 * (decoded - start),
+                "network": 1000 * (ran - decoded),
+                "upsample": 1000 * (labelled - ran),
+                "regions": 1000 * (end - labelled),
+            },
+            image=image if keep_image else None,
+        )
+
+    def predict_many(self, sources: Iterable[Any], **options: Any) -> Iterator[Segmentation]:
+        """Segment many images, one after another, decoding the next while the network works; see `predict`.
+
+        Raises as `predict` does at the first bad image; `segscape.predict.files.predict_files` goes on instead.
+        """
+        max_pixels = options.get("max_pixels", MAX_PIXELS)
+        with ThreadPoolExecutor(1, "decode") as pool:
+            waiting: list[Future[Any]] = []
+            for source in sources:
+                waiting.append(pool.submit(as_image, source, max_pixels=max_pixels))
+                if len(waiting) > 2:
+                    yield self.predict(waiting.pop(0).result(), **options)
+            for future in waiting:
+                yield self.predict(future.result(), **options)
+
+    def _long_side(self, wanted: int | str) -> int | None:
+        if wanted == "model":
+            return self.card.preprocess.long_side
+        if wanted == "native":
+            return None
+        if isinstance(wanted, str) and wanted.isdigit():
+            wanted = int(wanted)
+        if isinstance(wanted, bool) or not isinstance(wanted, int) or not 16 <= wanted <= 65536:
+            raise ConfigError(f'long_side must be "model", "native" or 16…65536 pixels, got {wanted!r}')
+        return wanted

@@ -1,0 +1,1 @@
+"""Engines a model runs on, and what surrounds the network in inference."""
