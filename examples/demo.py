@@ -1,0 +1,78 @@
+"""`make demo`: the bundled street model on the example photos, through the public interface alone.
+
+Writes overlay, label map and JSON of each photo, and overview.jpg with everything in one picture. Where the CamVid data
+set lies beside the repository, three of its test images follow, beside their truth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+
+import segscape
+from segscape.data import open_dataset
+from segscape.render import color_labels, side_by_side, write_jpeg
+
+ROOT = Path(__file__).parents[1]
+PHOTOS = ROOT / "examples" / "photos"
+CAMVID = ROOT.parent / "shared" / "data" / "camvid"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=ROOT / "demo")
+    out: Path = parser.parse_args().out
+
+    start = time.perf_counter()
+    predictor = segscape.load("street")
+    rows = [photo_row(predictor, path, out, start) for path in sorted(PHOTOS.glob("*.jpg"))]
+    if CAMVID.exists():
+        rows += camvid_rows(predictor)
+    width = max(row.shape[1] for row in rows)
+    padded = [np.pad(row, ((0, 12), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
+    write_jpeg(out / "overview.jpg", np.concatenate(padded))
+    print(f"all in one picture: {out / 'overview.jpg'}")
+
+
+def photo_row(predictor: segscape.Predictor, path: Path, out: Path, start: float) -> np.ndarray:
+    """Segment one photo, say what was found, and give photo and overlay side by side."""
+    result = predictor.predict(path)
+    elapsed = time.perf_counter() - start
+    written = result.save(out)
+    pixels = result.size[0] * result.size[1]
+    areas = sorted(result.class_areas().items(), key=lambda pair: -pair[1])
+    shares = ", ".join(f"{name} {100 * area / pixels:.0f} %" for name, area in areas[:6])
+    print(f"{path.name}: {shares}   ({sum(result.timings_ms.values()):.0f} ms; {elapsed:.1f} s since the start)")
+    print(f"  {written['overlay']}")
+    return side_by_side([(path.name, image_pixels(result)), ("street", result.plot())])
+
+
+def camvid_rows(predictor: segscape.Predictor) -> list[np.ndarray]:
+    """Three CamVid test images: photo, prediction, truth."""
+    dataset = open_dataset(f"camvid:{CAMVID}")
+    items = dataset.split("test")
+    rows = []
+    for item in items[:: len(items) // 3][:3]:
+        sample = dataset.read(item)
+        result = predictor.predict(sample.pixels)
+        assert result.label_map is not None
+        counted = sample.labels != dataset.label_set.ignore_index
+        right = float((result.label_map == sample.labels)[counted].mean())
+        print(f"CamVid {item.name}: {100 * right:.1f} % of the pixels right")
+        prediction = color_labels(result.label_map, dataset.label_set)
+        truth = color_labels(sample.labels, dataset.label_set)
+        rows.append(side_by_side([(item.name, sample.pixels), ("prediction", prediction), ("truth", truth)]))
+    return rows
+
+
+def image_pixels(result: segscape.Segmentation) -> np.ndarray:
+    """The photo a result was made from."""
+    assert result.image is not None
+    return result.image.pixels
+
+
+if __name__ == "__main__":
+    main()
