@@ -1,0 +1,119 @@
+"""`make docs`: docs/cli.md from the commands' help, docs/recipes.md from the recipe's fields, README's results from cards."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import json
+import os
+from pathlib import Path
+
+from segscape.cli import app
+from segscape.files import write_text
+from segscape.losses import LOSSES
+from segscape.models import MODELS
+from segscape.models.bundle import ModelCard, read_card
+from segscape.predict.predictor import bundled_models
+from segscape.train.recipe import Recipe
+
+ROOT = Path(__file__).parents[1]
+VERBS = ("", "predict", "train", "evaluate", "data check", "models list", "models show")
+BEGIN, END = "<!-- results: written by `make docs` -->", "<!-- end of results -->"
+# CamVid test, 11 classes, the same 367/101/233 split: mIoU in %, input size, pre-training, and where it was published.
+PUBLISHED = (
+    ("SegNet", 60.1, "480 × 360", "ImageNet", "Badrinarayanan et al. 2017"),
+    ("FCN-8s", 57.0, "480 × 360", "ImageNet", "as reported by Jégou et al. 2017"),
+    ("DeepLab-LargeFOV", 61.6, "480 × 360", "ImageNet", "as reported by Jégou et al. 2017"),
+    ("Dilation8", 65.3, "480 × 360", "ImageNet", "as reported by Jégou et al. 2017"),
+    ("FC-DenseNet103", 66.9, "480 × 360", "none", "Jégou et al. 2017"),
+    ("BiSeNet-R18", 68.7, "960 × 720", "ImageNet", "Yu et al. 2018"),
+    ("BiSeNetV2", 72.4, "960 × 720", "none", "Yu et al. 2021"),
+)
+
+
+def cli_page() -> str:
+    """The help of every verb as a page."""
+    os.environ.update(COLUMNS="100", NO_COLOR="1", TERM="dumb")
+    parts = ["# The command line\n", "Written by `make docs` from the commands' own help; do not edit.\n"]
+    for verb in VERBS:
+        text = io.StringIO()
+        with contextlib.redirect_stdout(text):
+            app([*verb.split(), "--help"], exit_on_error=False, print_error=False)
+        lines = "\n".join(line.rstrip() for line in text.getvalue().strip().splitlines())
+        parts.append(f"## segscape {verb}".rstrip() + f"\n\n```text\n{lines}\n```\n")
+    return "\n".join(parts)
+
+
+def recipes_page() -> str:
+    """Every key of a recipe, with its default and meaning, and the options of networks and losses."""
+    parts = [
+        "# Recipes\n",
+        "Written by `make docs` from the fields themselves; do not edit. A recipe is a TOML file; "
+        "[recipes/street.toml](../recipes/street.toml) is the one behind the bundled model. "
+        "`--set optim.lr=5e-4` changes a key on the command line, `--set loss.0.weight=2` one in a list.\n",
+    ]
+    sections = {"top level": Recipe}
+    for name, field in Recipe.model_fields.items():
+        if inspect.isclass(field.annotation) and hasattr(field.annotation, "model_fields"):
+            sections[f"[{name}]"] = field.annotation
+    for title, model in sections.items():
+        parts += [f"## {title}\n", "| key | default | what it does |", "|---|---|---|"]
+        for name, field in model.model_fields.items():
+            if f"[{name}]" in sections:
+                continue
+            default = "required" if field.is_required() else f"`{json.dumps(field.default)}`"
+            parts.append(f"| `{name}` | {default} | {' '.join((field.description or '').split())} |")
+        parts.append("")
+    for title, classes in (("Networks and their options, in `[model]`", MODELS), ("Losses, in `[[loss]]`", LOSSES)):
+        parts += [f"## {title}\n", "| name | options |", "|---|---|"]
+        for name, cls in classes.items():
+            parts.append(f"| `{name}` | {', '.join(options(cls)) or 'none'} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def options(cls: type) -> list[str]:
+    """Keyword arguments of a network or loss that a recipe may set, with their defaults."""
+    given = ("num_classes", "ignore_index", "class_pixels", "class_image_pixels")
+    found = []
+    for name, parameter in inspect.signature(cls).parameters.items():
+        if name not in given and parameter.default is not inspect.Parameter.empty:
+            found.append(f"`{name}` = {json.dumps(parameter.default, default=str)}")
+    return found
+
+
+def results_table(cards: list[ModelCard]) -> str:
+    """Our test numbers, from the cards, beside the published ones."""
+    lines = [
+        "| model | CamVid test mIoU, % | photo | pre-training | parameters | source |",
+        "|---|---|---|---|---|---|",
+    ]
+    for card in cards:
+        test = card.metrics.get("test")
+        if card.data.get("kind") != "camvid" or not test:
+            continue
+        low, high = (f"{100 * end:.1f}" for end in test["miou_interval"])
+        network = f"{card.network}, {card.options.get('backbone', 'no backbone')}"
+        lines.append(
+            f"| **{card.name}** ({network}) | **{100 * test['miou']:.1f}** ({low}…{high}) | 480 × 360 | ImageNet | "
+            f"{card.training['parameters'] / 1e6:.2f} M | `segscape evaluate {card.name}`, weights {card.sha256[:8]} |"
+        )
+    for name, miou, size, start, source in PUBLISHED:
+        lines.append(f"| {name} | {miou:.1f} | {size} | {start} | | {source} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    write_text(ROOT / "docs" / "cli.md", cli_page())
+    write_text(ROOT / "docs" / "recipes.md", recipes_page())
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    table = results_table([read_card(path) for path in bundled_models().values()])
+    write_text(readme, f"{before}{BEGIN}\n{table}\n{END}{after}")
+
+
+if __name__ == "__main__":
+    main()
