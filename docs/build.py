@@ -1,4 +1,4 @@
-"""`make docs`: docs/cli.md from the commands' help, docs/recipes.md from the recipe's fields, README's results from cards."""
+"""`make docs`: docs/cli.md from the commands' help, docs/recipes.md from the fields, README's results from cards."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ Results go to stdout (tables, or one JSON document with ``--json``), progress an
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -18,7 +19,9 @@ from segscape import __version__
 from segscape.errors import ConfigError, ResourceError, SegscapeError
 from segscape.progress import Progress
 
-_EXIT_CODES = "Exit codes: 0 done, 1 a check said no, 2 bad input, 3 training diverged, 4 out of memory, 130 interrupted."
+_EXIT_CODES = (
+    "Exit codes: 0 done, 1 a check said no, 2 bad input, 3 training diverged, 4 out of memory, 130 interrupted."
+)
 _RECORDED = (
     "miou",
     "miou_interval",
@@ -161,7 +164,7 @@ def train(
     if json_:
         _print_json(outcome)
     else:
-        _say(f"best val mIoU {100 * outcome['miou']:.2f} % at step {outcome['step']}: {outcome['best']}")
+        _say(f"best val mIoU {100 * outcome['miou']:.2f} % at step {outcome['best_step']}: {outcome['best']}")
     return 0
 
 
@@ -246,7 +249,7 @@ def check(data: str, /, *, json_: Json = False, quiet: Quiet = False) -> int:
     """
     from segscape.data.checks import check_dataset
 
-    report = check_dataset(data, track=Progress(quiet=quiet))
+    report = check_dataset(data, progress=Progress(quiet=quiet))
     if json_:
         _print_json(report.to_dict())
     else:
@@ -352,7 +355,7 @@ def _print_json(document: Any) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code. A user never sees a traceback (set SEGSCAPE_DEBUG=1 for it)."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a file name that is no text must not end the run while it is printed
+        if isinstance(stream, io.TextIOWrapper):  # a file name that is no text must not end the run while it is printed
             stream.reconfigure(errors="backslashreplace")
     try:
         code = app(arguments, exit_on_error=False, print_error=False)
@@ -376,5 +379,5 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("SEGSCAPE_DEBUG"):
             raise
-        _complain(f"a fault of Segscape's own: {type(error).__name__}: {error}. SEGSCAPE_DEBUG=1 shows where; please report it")
+        _complain(f"a fault of Segscape's own: {type(error).__name__}: {error}; SEGSCAPE_DEBUG=1 shows where")
         return 1

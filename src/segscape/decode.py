@@ -75,6 +75,9 @@ def decode(file: IO[bytes], name: str, max_pixels: int) -> tuple[np.ndarray, str
     with damage_is_an_image_error(name, f"{kind} file"):
         if kind == "TIFF":
             return _decode_tiff(file, name, max_pixels)
+        if kind == "WebP":  # PIL's decoder makes room for the canvas when the file is opened
+            _check_size(*_webp_size(file.read(30)), name, max_pixels)
+            file.seek(0)
         im = plugins[kind](file)
         _check_size(im.width, im.height, name, max_pixels)
         mode = im.mode
@@ -126,7 +129,7 @@ def _decode_tiff(file: IO[bytes], name: str, max_pixels: int) -> tuple[np.ndarra
         if starts and counts and max(a + b for a, b in zip(starts, counts, strict=False)) > end:
             raise OSError("image file is truncated")
         file.seek(0)
-        array = _cv2_decode(file.read())
+        array = _cv2_decode(file.read())  # in a TIFF it applies the orientation, whatever the flags
         if array.dtype.itemsize * 8 != depth or array.size != width * height * samples:
             raise OSError(f"{depth}-bit TIFF of an unknown kind")
         pixels = _levels_rgb(array)
@@ -134,7 +137,7 @@ def _decode_tiff(file: IO[bytes], name: str, max_pixels: int) -> tuple[np.ndarra
             np.subtract(255, pixels, out=pixels)
         grey = {"u": "I;16" if header[:1] == b"I" else "I;16B", "f": "F"}.get(array.dtype.kind, "I")
         mode = {1: grey if depth == 16 or grey == "F" else "I", 3: f"RGB;{depth}", 4: f"RGBA;{depth}"}[samples]
-        return upright(pixels, tags.get(_ORIENTATION, 1)), mode
+        return pixels, mode
     file.seek(0)
     im = TiffImageFile(file)
     im.info.pop("xmp", None)  # of the wrong type it would stop PIL, and the orientation is a tag anyway
@@ -167,6 +170,17 @@ def _sniff(file: IO[bytes], name: str) -> str:
         else:
             found = "text" if plain else "no image format we know"
     raise ImageError(f"{name!r}: is {found}, whatever its name; {_READABLE} are read, so convert it to one")
+
+
+def _webp_size(head: bytes) -> tuple[int, int]:
+    """Width and height in a WebP file's first 30 bytes (RFC 9649, sections 2.5 to 2.7)."""
+    kind = head[12:16]
+    if kind == b"VP8X":
+        return int.from_bytes(head[24:27], "little") + 1, int.from_bytes(head[27:30], "little") + 1
+    if kind == b"VP8L":
+        packed = int.from_bytes(head[21:25], "little")
+        return (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1
+    return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
 
 
 def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:

@@ -26,16 +26,30 @@ class Preprocess:
         return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
     def batch(self, pixels: np.ndarray, *, zoom: float = 1.0, flip: bool = False) -> np.ndarray:
-        """(H, W, 3) uint8 RGB to the (1, 3, h, w) float32 the network sees."""
+        """(H, W, 3) uint8 RGB to the (1, 3, h, w) float32 the network sees; mirrored left to right with ``flip``.
+
+        Raises:
+            MemoryError: it does not fit.
+        """
         height, width = self.network_size((pixels.shape[0], pixels.shape[1]), zoom)
         if (height, width) != pixels.shape[:2]:
-            import cv2
-
-            shrinks = height < pixels.shape[0]
-            pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+            pixels = _resized(pixels, height, width)
         if flip:
             pixels = pixels[:, ::-1]
         scale = 1 / (255 * np.asarray(self.std, np.float32))
         shift = np.asarray(self.mean, np.float32) / np.asarray(self.std, np.float32)
         x = pixels.astype(np.float32) * scale - shift
         return np.ascontiguousarray(x.transpose(2, 0, 1))[None]
+
+
+def _resized(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    import cv2
+
+    # One side of a very narrow image cannot shrink any more when the other does.
+    shrinks = height < pixels.shape[0] or width < pixels.shape[1]
+    try:
+        return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise MemoryError(f"an image of {width} × {height}") from error
+        raise

@@ -54,7 +54,9 @@ class Progress:
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
         ]
-        with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
+        # Beside a bar rich sends what goes to stdout to stderr: right on one screen, wrong for a file or pipe.
+        aside = sys.stdout.isatty()
+        with RichProgress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=aside) as bar:
             task = bar.add_task(escape(description), total=total, completed=done, note="")
             for value in iterable:
                 yield value

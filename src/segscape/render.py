@@ -6,6 +6,7 @@ its EXIF, a colour profile, a comment) ever reaches an output, and are written w
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -176,7 +177,7 @@ def save_segmentation(segmentation: Segmentation, folder: Path, stem: str | None
     if stem is None:
         source = image.source if image is not None else ""
         stem = "" if re.fullmatch("<.*>", source) else Path(source).stem  # "<array>" names no file
-    base = folder / _safe_stem(stem)
+    base = folder / safe_stem(stem)
     paths: dict[str, Path] = {}
     if image is not None:
         paths["overlay"] = base.with_name(base.name + ".overlay.jpg")
@@ -323,10 +324,10 @@ def _encode(suffix: str, array: np.ndarray, options: Sequence[int] = ()) -> byte
     return cv2.imencode(suffix, np.ascontiguousarray(array), list(options))[1].tobytes()
 
 
-def _safe_stem(stem: str) -> str:
-    """A file stem that stays within its folder and within a file system's limit on names."""
+def safe_stem(stem: str) -> str:
+    """A file stem that stays within its folder and a file system's limit on names; different ones stay different."""
     stem = re.sub(r"[/\\\0]", "_", stem)
     raw = stem.encode("utf-8", "surrogateescape")
     if len(raw) > _MAX_STEM_BYTES:
-        stem = raw[:_MAX_STEM_BYTES].decode("utf-8", "ignore")
+        stem = raw[:_MAX_STEM_BYTES].decode("utf-8", "ignore") + "-" + hashlib.sha256(raw).hexdigest()[:8]
     return stem if stem.strip(". ") else "image"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import signal
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -74,10 +75,10 @@ def train_loader(
     rank: int = 0,
     world: int = 1,
     workers: int = 0,
-) -> DataLoader[tuple[Tensor, Tensor, list[str]]]:
+) -> Iterable[tuple[Tensor, Tensor, list[str]]]:
     """Batches of (images (B, 3, h, w) uint8, targets (B, h, w) int64, names) for steps ``start`` … ``stop`` − 1."""
     sampler = StepSampler(len(items), per_step, start=start, stop=stop, seed=seed, rank=rank, world=world)
-    return DataLoader(
+    return DataLoader(  # type: ignore[return-value]  # typed by the data set's rows, but yields what _collate makes
         _Augmented(dataset, items, transform, seed),
         batch_sampler=sampler,
         num_workers=workers,
@@ -86,7 +87,13 @@ def train_loader(
         persistent_workers=False,
         generator=torch.Generator().manual_seed(seed),  # else the loader draws from, and so shifts, the global one
         multiprocessing_context="fork" if workers else None,
+        worker_init_fn=_leave_signals_alone,
     )
+
+
+def _leave_signals_alone(_: int) -> None:
+    """Ctrl-C reaches every process of a terminal; the training loop decides when to stop, its loaders go on."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _collate(rows: list[tuple[Tensor, Tensor, str]]) -> tuple[Tensor, Tensor, list[str]]:

@@ -75,12 +75,12 @@ class TrainTransform:
         source, target = [], []  # per axis: (start, stop) in the photo and on the canvas
         for axis in (0, 1):
             window = self.crop[axis] / zoom
+            low, high = sorted((0.0, size[axis] - window))
             if focus is None:
-                low, high = sorted((0.0, size[axis] - window))
                 start = rng.uniform(low, high)
             else:  # anywhere that shows the pixel and leaves the photo no more than needed
-                start = rng.uniform(focus[axis] - window, focus[axis])
-                start = float(np.clip(start, *sorted((0.0, size[axis] - window))))
+                left, right = sorted((focus[axis] + 1 - window, float(focus[axis])))
+                start = float(np.clip(rng.uniform(left, right), low, high))
             first = int(np.clip(round(start), 0, size[axis] - 1))
             last = int(np.clip(round(start + window), first + 1, size[axis]))
             begin = int(np.clip(round((first - start) * zoom), 0, self.crop[axis] - 1))
@@ -121,6 +121,6 @@ class TrainTransform:
                 image = change(image, float(rng.uniform(1 - strength, 1 + strength)))
         if self.hue:
             image = tvf.adjust_hue(image, float(rng.uniform(-self.hue, self.hue)))
-        if rng.random() < self.blur:
+        if rng.random() < self.blur and min(self.crop) > 2:  # the 5 × 5 filter mirrors two pixels at the border
             image = tvf.gaussian_blur(image, [5, 5], [float(rng.uniform(0.1, 1.5))])
         return image

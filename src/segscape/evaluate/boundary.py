@@ -119,7 +119,7 @@ def _boundary_f(
 def _share_met(contour: np.ndarray, other: np.ndarray, num_classes: int, tolerance_px: float) -> np.ndarray:
     """The share of each class's contour pixels with one of ``other``'s of the class nearer than the tolerance.
 
-    Contours are thin, so walking outwards from their pixels alone, all classes at once, is many times faster than
+    Contours are thin, so walking outwards from their pixels alone, all classes at once, is several times faster than
     a distance transform of the whole image for each class.
 
     Args:

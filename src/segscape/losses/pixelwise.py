@@ -101,7 +101,7 @@ class OhemCrossEntropy(SegmentationLoss):
         return (weights * losses).sum() / denominator.where(denominator > 0, 1)
 
     def kept(self, losses: Tensor, valid: Tensor) -> Tensor:
-        """(N, H, W) bool: the pixels that count, from their cross-entropies (0 at ignored ones, which weigh nothing)."""
+        """(N, H, W) bool: the pixels that count, by their cross-entropies. (Ignored ones have 0, and weigh nothing.)"""
         hard = torch.exp(-losses) < self.threshold
         fewest = math.ceil(self.min_kept * int(valid.sum()))
         if int(hard.sum()) >= fewest:

@@ -62,8 +62,7 @@ def class_weights(
                 "class_image_pixels must hold, for each class, the pixels of all images it occurs in: "
                 f"{len(pixels)} numbers no smaller than class_pixels"
             )
-        frequency = pixels[present] / image_pixels[present]
-        raw[present] = np.median(frequency) / frequency
+        raw[present] = image_pixels[present] / pixels[present]  # the median itself cancels in the scaling
     return torch.from_numpy(raw / raw[present].mean()).float()
 
 

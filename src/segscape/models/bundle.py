@@ -8,11 +8,11 @@ before a tensor is used.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
+import stat
 import struct
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,95 +21,19 @@ from torch import Tensor
 
 from segscape.errors import InputError, ModelError, ResourceError
 from segscape.files import write_bytes
-from segscape.labels import LabelSet
 from segscape.models import build_model
+from segscape.models.card import ModelCard, strict_json
 from segscape.models.network import Network
-from segscape.preprocess import Preprocess
 
-FORMAT = 1
+__all__ = ["ModelCard", "load_bundle", "read_card", "record_metrics", "save_bundle"]
+
 _MAX_HEADER = 25_000_000
+_METADATA = "__metadata__"  # safetensors' own key beside the tensors
 
 
-@dataclass(frozen=True, slots=True)
-class ModelCard:
-    """What stands beside the weights.
-
-    Attributes:
-        name: of the model.
-        network, options: what `segscape.models.build_model` makes it from.
-        label_set: the classes.
-        preprocess: what the network expects.
-        task: "semantic".
-        data: kind, splits, number of images, fingerprint and terms of the training data.
-        metrics: by split, as `segscape evaluate` measured them.
-        recipe: the resolved recipe.
-        training: device, time, steps, package versions, where the ImageNet weights came from.
-        sha256: of the weights; filled in when a bundle is written.
-    """
-
-    name: str
-    network: str
-    options: Mapping[str, Any]
-    label_set: LabelSet
-    preprocess: Preprocess
-    task: str = "semantic"
-    data: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    recipe: Mapping[str, Any] = field(default_factory=dict)
-    training: Mapping[str, Any] = field(default_factory=dict)
-    sha256: str = ""
-
-    @property
-    def id(self) -> str:
-        """Name and the first eight digits of the weights' hash: "street@3fa9c1d2"."""
-        return f"{self.name}@{self.sha256[:8]}"
-
-    def summary(self) -> dict[str, Any]:
-        """The line a list of models shows."""
-        scores = {split: values["miou"] for split, values in self.metrics.items() if values.get("miou") is not None}
-        return {
-            "network": " ".join(filter(None, [self.network, self.options.get("backbone")])),
-            "classes": len(self.label_set),
-            "data": self.data.get("kind", ""),
-            "terms": self.data.get("terms", ""),
-            "parameters": self.training.get("parameters"),
-            "miou": scores,
-        }
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON types."""
-        values = {key: getattr(self, key) for key in self.__dataclass_fields__}
-        return {"format": FORMAT, **values, "label_set": self.label_set.to_dict(), "preprocess": asdict(self.preprocess)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ModelCard:
-        """Read what `to_dict` wrote.
-
-        Raises:
-            InputError: a field is missing or wrong.
-        """
-        if values.get("format") != FORMAT:
-            raise InputError(f"card format {values.get('format')!r}, but this version reads {FORMAT}")
-        try:
-            fields = {key: values[key] for key in cls.__dataclass_fields__}
-            fields["label_set"] = LabelSet.from_dict(values["label_set"])
-            fields["preprocess"] = _read_preprocess(values["preprocess"])
-            return cls(**fields)
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"the card is incomplete or wrong ({type(error).__name__}: {error})") from error
-
-
-def _read_preprocess(values: Mapping[str, Any]) -> Preprocess:
-    mean, std = (tuple(float(v) for v in values[key]) for key in ("mean", "std"))
-    long_side = values["long_side"]
-    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
-        raise InputError("mean and std need three numbers each, std above 0")
-    if long_side is not None and not (isinstance(long_side, int) and 1 <= long_side <= 65536):
-        raise InputError(f"long_side must be a whole number of pixels, got {long_side!r}")
-    return Preprocess(mean, std, long_side)  # type: ignore[arg-type]
-
-
-def save_bundle(path: str | os.PathLike[str], state: Mapping[str, Tensor], card: ModelCard, *, half: bool = True) -> ModelCard:
+def save_bundle(
+    path: str | os.PathLike[str], state: Mapping[str, Tensor], card: ModelCard, *, half: bool = True
+) -> ModelCard:
     """Write weights and card atomically; returns the card with its hash.
 
     Args:
@@ -117,6 +41,10 @@ def save_bundle(path: str | os.PathLike[str], state: Mapping[str, Tensor], card:
         state: the network's state dict.
         card: its ``sha256`` is replaced.
         half: store floating-point tensors in 16 bits (half the size; they are computed with in 32).
+
+    Raises:
+        ModelError: a weight is not finite in the stored precision, or the card holds what JSON cannot.
+        ResourceError, InputError: see `segscape.files.atomic_write`.
     """
     from safetensors.torch import save
 
@@ -127,7 +55,11 @@ def save_bundle(path: str | os.PathLike[str], state: Mapping[str, Tensor], card:
     if bad := [name for name, t in tensors.items() if t.is_floating_point() and not torch.isfinite(t).all()]:
         raise ModelError(f"weights {bad[0]!r} are not finite in the stored precision; nothing was written")
     card = replace(card, sha256=_hash(tensors))
-    write_bytes(path, save(tensors, {"segscape": json.dumps(card.to_dict(), ensure_ascii=False)}))
+    try:
+        text = card.to_json()
+    except InputError as error:
+        raise ModelError(f"{error}; nothing was written") from error
+    write_bytes(path, save(tensors, {"segscape": text}))
     return card
 
 
@@ -136,11 +68,11 @@ def record_metrics(path: str | os.PathLike[str], split: str, metrics: Mapping[st
 
     Raises:
         ModelError: not a bundle, or damaged.
+        ResourceError, InputError: see `segscape.files.atomic_write`.
     """
     from safetensors.torch import load_file
 
-    load_bundle(path)  # refuses a damaged file before it is written again
-    card = read_card(path)
+    _, card = load_bundle(path)  # refuses a damaged file before it is written again
     card = replace(card, metrics={**card.metrics, split: dict(metrics)})
     return save_bundle(path, load_file(path), card, half=False)
 
@@ -152,13 +84,12 @@ def read_card(path: str | os.PathLike[str]) -> ModelCard:
         ModelError: no such file, not a bundle, or damaged.
     """
     path = Path(path)
-    header = _read_header(path)
-    text = header.get("__metadata__", {}).get("segscape")
+    text = _read_header(path).get(_METADATA, {}).get("segscape")
     if not isinstance(text, str):
         raise ModelError(f"{str(path)!r} holds tensors but no Segscape card, so nothing says what network they are for")
     try:
-        return ModelCard.from_dict(json.loads(text, object_pairs_hook=_no_doubles))
-    except (ValueError, AttributeError) as error:
+        return ModelCard.from_json(text)
+    except InputError as error:
         raise ModelError(f"{str(path)!r}: {error}") from error
 
 
@@ -167,30 +98,54 @@ def load_bundle(path: str | os.PathLike[str]) -> tuple[Network, ModelCard]:
 
     Raises:
         ModelError: no such file, not a bundle, damaged, or weights that do not fit the card's network.
+        ResourceError: out of memory.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     path = Path(path)
     card = read_card(path)
+    model = _lay_out(path, card)
     try:
-        with torch.device("meta"):
-            model = build_model(card.network, len(card.label_set), card.options)
         tensors = load_file(path)
-    except (SafetensorError, InputError) as error:
-        raise ModelError(f"{str(path)!r}: {error}") from error
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise ResourceError(f"{str(path)!r}: not enough memory to load it") from error
-    wanted = {name: tuple(t.shape) for name, t in model.state_dict().items()}
-    found = {name: tuple(t.shape) for name, t in tensors.items()}
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise ModelError(f"{str(path)!r} is not a model bundle, or it is damaged: {error}") from error
+    wanted = {name: (tuple(t.shape), _kind(t)) for name, t in model.state_dict().items()}
+    found = {name: (tuple(t.shape), _kind(t)) for name, t in tensors.items()}
     if wanted != found:
-        wrong = sorted(set(wanted.items()) ^ set(found.items()))
-        raise ModelError(f"{str(path)!r}: weights do not fit network {card.network!r}, first at {wrong[0][0]!r}")
+        first = next(name for name in sorted({*wanted, *found}) if wanted.get(name) != found.get(name))
+        has, needs = (" ".join(map(str, x[first])) if first in x else "nothing" for x in (found, wanted))
+        raise ModelError(
+            f"{str(path)!r}: weights do not fit network {card.network!r}: {first!r} is {has}, but {needs} is needed"
+        )
     if _hash(tensors) != card.sha256:
-        raise ModelError(f"{str(path)!r}: the weights do not have the hash on their card; the file was changed or damaged")
+        raise ModelError(
+            f"{str(path)!r}: the weights do not have the hash on their card; the file was changed or damaged"
+        )
     state = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
     model.load_state_dict(state, assign=True)
+    if any(buffer.is_meta for buffer in model.buffers()):
+        # Some timm backbones make buffers that no state dict holds; the sizes are known to be the file's by now.
+        model = build_model(card.network, len(card.label_set), card.options)
+        model.load_state_dict(state)
     return model.eval(), card
+
+
+def _lay_out(path: Path, card: ModelCard) -> Network:
+    """The card's network with shapes but without memory, so that a hostile card cannot ask for any."""
+    try:
+        with torch.device("meta"):
+            return build_model(card.network, len(card.label_set), card.options)
+    except Exception as error:  # a stranger's options make torch and timm fail in every way there is
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
+        raise ModelError(f"{str(path)!r}: its network cannot be made: {reason}") from error
+
+
+def _kind(tensor: Tensor) -> str:
+    """What a tensor may be loaded as: any floating-point type becomes float32, others stay what they are."""
+    return "float" if tensor.is_floating_point() else str(tensor.dtype).removeprefix("torch.")
 
 
 def _hash(tensors: Mapping[str, Tensor]) -> str:
@@ -202,40 +157,38 @@ def _hash(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"key {next(n for n in names if names.count(n) > 1)!r} occurs twice in its JSON")
-    return result
-
-
 def _read_header(path: Path) -> dict[str, Any]:
     """The safetensors header, after checks that a damaged or hostile file fails with a clear message."""
     name = str(path)
     try:
-        size = path.stat().st_size
+        info = path.stat()
+        if stat.S_ISDIR(info.st_mode):
+            raise ModelError(f"{name!r} is a folder; give the .safetensors file in it")
+        if not stat.S_ISREG(info.st_mode):  # opening a pipe would wait for a writer for ever
+            raise ModelError(f"{name!r} is a pipe or device, not a model bundle")
         with path.open("rb") as file:
             start = file.read(8)
             length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-            if start[:2] == b"PK" or start[:1] == b"\x80":
-                raise ModelError(
-                    f"{name!r} is a pickle (.pt, .pth), which could run any code when opened; it was not opened. "
-                    "Segscape reads safetensors bundles as `segscape train` writes them"
-                )
-            if not 2 <= length <= min(_MAX_HEADER, size - 8):
-                raise ModelError(f"{name!r} is not a model bundle, or it is cut short ({size} bytes)")
-            header = json.loads(file.read(length), object_pairs_hook=_no_doubles)
+            fits = 2 <= length <= min(_MAX_HEADER, info.st_size - 8)
+            content = file.read(length) if fits else b""
     except FileNotFoundError:
         raise ModelError(f"no model at {name!r}") from None
-    except IsADirectoryError:
-        raise ModelError(f"{name!r} is a folder; give the .safetensors file in it") from None
-    except OSError as error:
-        raise ModelError(f"{name!r} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         if isinstance(error, ModelError):
             raise
+        raise ModelError(f"{name!r} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    # A header's length may begin with a pickle's bytes, so only what is no header is looked at for them.
+    if not content.startswith(b"{") and (start.startswith(b"PK\3\4") or start[:1] == b"\x80"):
+        raise ModelError(
+            f"{name!r} is a pickle (.pt, .pth), which could run any code when opened; it was not opened. "
+            "Segscape reads safetensors bundles as `segscape train` writes them"
+        )
+    if not content:
+        raise ModelError(f"{name!r} is not a model bundle, or it is cut short ({info.st_size} bytes)")
+    try:
+        header = strict_json(content.decode("utf-8"))
+    except ValueError as error:
         raise ModelError(f"{name!r} is not a model bundle: {error}") from error
-    if not isinstance(header, dict) or not isinstance(header.get("__metadata__", {}), dict):
+    if not isinstance(header, dict) or not isinstance(header.get(_METADATA, {}), dict):
         raise ModelError(f"{name!r} is not a model bundle: its header is not an object")
     return header

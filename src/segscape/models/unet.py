@@ -20,6 +20,8 @@ from segscape.errors import ConfigError
 from segscape.models.backbones import Backbone
 from segscape.models.network import Network, conv_bn_relu, upsample_to
 
+_MAX_DEPTH = 10  # 1024 pixels become one
+
 
 def _double_conv(in_channels: int, out_channels: int, batch_norm: bool) -> nn.Sequential:
     layers: list[nn.Module] = []
@@ -41,11 +43,12 @@ class UNet(Network):
         batch_norm: after each convolution.
     """
 
-    def __init__(
-        self, num_classes: int, *, base_channels: int = 64, depth: int = 4, batch_norm: bool = True
-    ) -> None:
-        if base_channels < 1 or depth < 1:
-            raise ConfigError(f"U-Net needs base_channels and depth of at least 1, got {base_channels} and {depth}")
+    def __init__(self, num_classes: int, *, base_channels: int = 64, depth: int = 4, batch_norm: bool = True) -> None:
+        if base_channels < 1 or not 1 <= depth <= _MAX_DEPTH:
+            raise ConfigError(
+                f"U-Net needs base_channels of at least 1 and a depth of 1…{_MAX_DEPTH}, "
+                f"got {base_channels} and {depth}"
+            )
         super().__init__(num_classes=num_classes, multiple=2**depth, stride=1)
         widths = [base_channels * 2**i for i in range(depth + 1)]
         self.down = nn.ModuleList(
@@ -109,8 +112,7 @@ class UNetBackbone(Network):
         skips = [self.backbone.channels[i] for i in self.levels] + [0] * (len(decoder_channels) - len(self.levels))
         inputs = [self.backbone.channels[-1], *decoder_channels[:-1]]
         self.decoder = nn.ModuleList(
-            _UpBlock(before, skip, after)
-            for before, skip, after in zip(inputs, skips, decoder_channels, strict=True)
+            _UpBlock(before, skip, after) for before, skip, after in zip(inputs, skips, decoder_channels, strict=True)
         )
         self.head = nn.Conv2d(decoder_channels[-1], num_classes, 3, padding=1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segscape.errors import InputError, ResourceError
+from segscape.errors import ConfigError, InputError, ResourceError
 from segscape.image import MAX_PIXELS, Image, read_image
 from segscape.predict.predictor import Predictor
+from segscape.render import safe_stem
 from segscape.result import Segmentation
 
 _AHEAD = 2  # images decoded or written at once besides the one in the network: bounds the memory
@@ -47,6 +49,7 @@ def predict_files(
         one `Outcome` a file. An image that cannot be read or does not fit into memory is an outcome with its error.
 
     Raises:
+        ConfigError: an option is out of range.
         ResourceError: the disk is full.
         InputError: ``out`` cannot be written to.
     """
@@ -73,6 +76,8 @@ def predict_files(
                 decode_ahead()
                 try:
                     result = predictor.predict(image.result(), **options)
+                except ConfigError:
+                    raise  # it would be the same for every file
                 except (InputError, ResourceError) as error:
                     yield from written(0)  # keeps the order of the files
                     yield Outcome(path, error=error)
@@ -91,16 +96,23 @@ def predict_files(
 def unique_stems(files: Sequence[Path]) -> list[str]:
     """A name for each file's results: its stem, and where files share one, "stem", "stem-2", "stem-3".
 
-    Names differ also where a file system ignores case; a file whose own stem is "stem-2" keeps it.
+    Names differ as file names, also where a file system ignores case or the way accents are stored; a file whose own
+    stem is "stem-2" keeps it.
     """
     taken: set[str] = set()
-    own = {path.stem.casefold() for path in files}
+    own = {_file_name(path.stem) for path in files}
+    last: dict[str, int] = {}  # the last number given for a stem: counting again from 2 takes long for many
     stems = []
     for path in files:
-        stem, number = path.stem, 1
-        while stem.casefold() in taken or (number > 1 and stem.casefold() in own):
+        stem, number = path.stem, last.get(path.stem, 1)
+        while (name := _file_name(stem)) in taken or (number > 1 and name in own):
             number += 1
             stem = f"{path.stem}-{number}"
-        taken.add(stem.casefold())
+        last[path.stem] = number
+        taken.add(name)
         stems.append(stem)
     return stems
+
+
+def _file_name(stem: str) -> str:
+    return unicodedata.normalize("NFC", safe_stem(stem)).casefold()

@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segscape.errors import ConfigError, ModelError
+from segscape.errors import ConfigError, ModelError, ResourceError
 from segscape.image import MAX_PIXELS, as_image
 from segscape.predict.regions import regions_from_label_map
+from segscape.preprocess import Preprocess
 from segscape.result import Segmentation
 from segscape.runtime.engine import Engine
 from segscape.runtime.inference import classify, run_network
@@ -34,14 +35,17 @@ def find_model(name: str | os.PathLike[str]) -> Path:
     Raises:
         ModelError: there is none.
     """
-    text = os.fspath(name)
+    text = os.fsdecode(name)
     path = Path(text)
     if text in (known := bundled_models()):
         return known[text]
-    if path.is_dir() and (path / "best.safetensors").exists():
-        return path / "best.safetensors"
-    if path.exists():
-        return path
+    try:
+        if path.is_dir() and (path / "best.safetensors").exists():
+            return path / "best.safetensors"
+        if path.exists():
+            return path
+    except OSError as error:
+        raise ModelError(f"no model {text!r}: it cannot be looked at ({error.strerror}); check the path") from error
     raise ModelError(f"no model {text!r}: not a file, nor one of the bundled models ({', '.join(known) or 'none'})")
 
 
@@ -98,12 +102,27 @@ class Predictor:
         Raises:
             ImageError: the image cannot be read.
             ConfigError: an option is out of range.
+            ModelError: the network's scores are not finite.
             ResourceError: out of memory.
         """
+        preprocess = replace(self.card.preprocess, long_side=self._long_side(long_side))
+        try:
+            return self._predict(source, preprocess, tta, confidence, keep_image, max_pixels)
+        except MemoryError as error:
+            raise ResourceError("out of memory; give a smaller --size (long_side) or a smaller image") from error
+
+    def _predict(
+        self,
+        source: Any,
+        preprocess: Preprocess,
+        tta: Sequence[str],
+        confidence: bool,
+        keep_image: bool,
+        max_pixels: int,
+    ) -> Segmentation:
         start = time.perf_counter()
         image = as_image(source, max_pixels=max_pixels)
         decoded = time.perf_counter()
-        preprocess = replace(self.card.preprocess, long_side=self._long_side(long_side))
         scores = run_network(self.engine, preprocess, image.pixels, tta)
         ran = time.perf_counter()
         label_map, probability = classify(scores)
@@ -146,7 +165,7 @@ class Predictor:
             return self.card.preprocess.long_side
         if wanted == "native":
             return None
-        if isinstance(wanted, str) and wanted.isdigit():
+        if isinstance(wanted, str) and wanted.isdecimal() and len(wanted) <= 5:
             wanted = int(wanted)
         if isinstance(wanted, bool) or not isinstance(wanted, int) or not 16 <= wanted <= 65536:
             raise ConfigError(f'long_side must be "model", "native" or 16…65536 pixels, got {wanted!r}')

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segscape.errors import ConfigError
+from segscape.errors import ConfigError, ModelError
 from segscape.preprocess import Preprocess
 from segscape.runtime.engine import Engine
 
@@ -32,9 +32,7 @@ class Scores:
     size: tuple[int, int]
 
 
-def run_network(
-    engine: Engine, preprocess: Preprocess, pixels: np.ndarray, tta: Sequence[str] = ()
-) -> Scores:
+def run_network(engine: Engine, preprocess: Preprocess, pixels: np.ndarray, tta: Sequence[str] = ()) -> Scores:
     """Scores of one image, (H, W, 3) uint8 RGB.
 
     ``tta`` (test-time augmentation) averages class probabilities over views: "flip" adds the mirrored image, "scale"
@@ -42,7 +40,8 @@ def run_network(
 
     Raises:
         ConfigError: an unknown kind of augmentation.
-        ResourceError: out of memory.
+        ModelError: the network's scores are not finite.
+        ResourceError, MemoryError: out of memory.
     """
     size = (pixels.shape[0], pixels.shape[1])
     if unknown := sorted(set(tta) - set(TTA_KINDS)):
@@ -50,11 +49,17 @@ def run_network(
     if not tta:
         return _view(engine, preprocess, pixels, 1.0, False)
     target = preprocess.network_size(size)
-    views = [(z, f) for z in (TTA_SCALES if "scale" in tta else (1.0,)) for f in ((False, True) if "flip" in tta else (False,))]
+    views = [
+        (z, f)
+        for z in (TTA_SCALES if "scale" in tta else (1.0,))
+        for f in ((False, True) if "flip" in tta else (False,))
+    ]
     total: np.ndarray | None = None
     for zoom, flip in views:
         scores = _view(engine, preprocess, pixels, zoom, flip)
-        on_target = Scores(scores.logits, (scores.step[0] * target[0] / size[0], scores.step[1] * target[1] / size[1]), target)
+        on_target = Scores(
+            scores.logits, (scores.step[0] * target[0] / size[0], scores.step[1] * target[1] / size[1]), target
+        )
         probability = np.concatenate([_softmax(strip) for _, strip in _upsampled(on_target)], axis=1)
         if flip:
             probability = probability[:, :, ::-1]
@@ -68,6 +73,8 @@ def _view(engine: Engine, preprocess: Preprocess, pixels: np.ndarray, zoom: floa
     batch = preprocess.batch(pixels, zoom=zoom, flip=flip)
     size, seen = pixels.shape[:2], batch.shape[2:]
     logits = engine.low_logits(batch)[0]
+    if not np.isfinite(logits).all():
+        raise ModelError("the network's scores are not finite: its weights are damaged, or its training diverged")
     step = (engine.stride * size[0] / seen[0], engine.stride * size[1] / seen[1])
     return Scores(logits, step, (size[0], size[1]))
 

@@ -38,9 +38,7 @@ def save_checkpoint(
     write_bytes(path, save(ready, {"checkpoint": json.dumps(header)}))
 
 
-def load_checkpoint(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, average: Average
-) -> dict[str, Any]:
+def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, average: Average) -> dict[str, Any]:
     """Put everything back in place; returns ``progress``.
 
     Raises:

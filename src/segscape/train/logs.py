@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from segscape.errors import ConfigError
 from segscape.files import atomic_write, write_text
 
 PACKAGES = ("segscape", "torch", "torchvision", "timm", "accelerate", "numpy", "safetensors")
@@ -21,14 +22,17 @@ class RunLog:
     Args:
         folder: of the run.
         upto: the step a resumed run starts at; later rows (of work that is done again) are removed. 0 starts afresh.
+        writes: False in all processes of a run but one: they must leave the files alone.
         tensorboard: write event files too.
     """
 
-    def __init__(self, folder: Path, *, upto: int, tensorboard: bool) -> None:
+    def __init__(self, folder: Path, *, upto: int, writes: bool, tensorboard: bool) -> None:
         self.folder = folder
+        self.writer = None
+        if not writes:
+            return
         for table in ("train", "val"):
             self._cut(folder / f"{table}.csv", upto)
-        self.writer = None
         if tensorboard:
             from torch.utils.tensorboard import SummaryWriter
 
@@ -77,6 +81,27 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 def write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write ``run.json``: the resolved recipe, package versions, data hash."""
     write_text(folder / "run.json", json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+
+
+# What may differ between a run and its resumption without changing what is learned.
+_FREE_KEYS = ("run.checkpoint_minutes", "run.tensorboard", "data.workers", "data.path", "optim.device", "description")
+
+
+def changed_keys(folder: Path, recipe: Mapping[str, Any]) -> list[str]:
+    """Keys in which ``recipe`` differs from the one that the run in ``folder`` was started with."""
+    try:
+        before = json.loads((folder / "run.json").read_text(encoding="utf-8"))["recipe"]
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(f"{str(folder / 'run.json')!r} cannot be read, so the run cannot be resumed") from error
+    old, new = _flat(before), _flat(json.loads(json.dumps(recipe)))
+    return sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k) and k not in _FREE_KEYS)
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
 
 
 def versions() -> dict[str, str]:

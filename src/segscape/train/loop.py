@@ -13,10 +13,9 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
-import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -24,27 +23,19 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import Tensor, nn
 
-from segscape.data import open_dataset
-from segscape.data.checks import check_dataset
-from segscape.data.frequencies import class_frequencies
 from segscape.data.loader import train_loader
-from segscape.data.transforms import TrainTransform
-from segscape.errors import ConfigError, DataError, ResourceError, TrainingDiverged
+from segscape.errors import ResourceError, TrainingDiverged
 from segscape.evaluate.semantic import ConfusionMatrix
-from segscape.losses import build_loss, class_weights
-from segscape.models import build_model
-from segscape.models.backbones import load_imagenet, normalization
-from segscape.models.bundle import ModelCard, load_bundle, save_bundle
-from segscape.models.efficientnet_lite import SCALES
+from segscape.models.bundle import save_bundle
 from segscape.models.network import Network, num_parameters
-from segscape.preprocess import Preprocess
 from segscape.progress import Progress
 from segscape.runtime.inference import classify, run_network
 from segscape.runtime.torch_engine import TorchEngine, pick_device
-from segscape.train import logs
+from segscape.train import logs, setup
 from segscape.train.checkpoint import load_checkpoint, save_checkpoint
 from segscape.train.optim import Average, lr_factor, make_optimizer, set_lr
 from segscape.train.recipe import Recipe
+from segscape.train.stop import StopSignal
 
 
 def train(recipe: Recipe, out: Path, *, resume: bool = False, progress: Progress | None = None) -> dict[str, Any]:
@@ -57,14 +48,12 @@ def train(recipe: Recipe, out: Path, *, resume: bool = False, progress: Progress
         progress: where to report.
 
     Returns:
-        {"best": path of the bundle, "miou": its validation mIoU, "step": its step, "steps": taken in all,
-        "stopped_early": bool, "seconds": of training}.
+        {"best": path of the bundle, "miou": its validation mIoU, "best_step": its step, "steps": taken in all,
+        "stop": whether it stopped early, "seconds": of training}.
 
     Raises:
         ConfigError, DataError: something is wrong with the recipe or the data; nothing was trained.
-        TrainingDiverged: the loss or gradient is not finite; the step was not taken.
-        ResourceError: out of memory or disk.
-        KeyboardInterrupt: after a checkpoint was written.
+        TrainingDiverged, ResourceError: no finite step; no memory or disk. KeyboardInterrupt, after a checkpoint.
     """
     run = _Run(recipe, Path(out), resume, progress or Progress())
     try:
@@ -76,75 +65,57 @@ def train(recipe: Recipe, out: Path, *, resume: bool = False, progress: Progress
 class _Run:
     def __init__(self, recipe: Recipe, out: Path, resume: bool, progress: Progress) -> None:
         self.recipe, self.out, self.optim = recipe, out, recipe.optim
-        checkpoint = out / "last.safetensors"
-        if checkpoint.exists() and not resume:
-            raise ConfigError(f"{str(out)!r} holds a run already; add --resume to go on, or choose another --out")
-        if resume and not checkpoint.exists():
-            raise ConfigError(f"{str(out)!r} holds no run to resume; leave --resume out to start one")
+        setup.check_folder(recipe, out, resume)
         device = pick_device(self.optim.device)
-        self.accelerator = Accelerator(mixed_precision=self._precision(device), cpu=device.type == "cpu")
-        self.main = self.accelerator.is_main_process
-        self.progress = progress if self.main else Progress(quiet=True)
+        self.accelerator = Accelerator(mixed_precision=setup.mixed_precision(recipe, device), cpu=device.type == "cpu")
+        self.device, self.main = self.accelerator.device, self.accelerator.is_main_process
         self.world, self.rank = self.accelerator.num_processes, self.accelerator.process_index
+        self.progress = progress if self.main else Progress(quiet=True)
         set_seed(recipe.run.seed)
-        torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")
+        if device.type == "cpu":
+            torch.use_deterministic_algorithms(True)
+            torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # only costs time
 
-        self.dataset = open_dataset(recipe.data.path)
-        self.progress.message(f"data: {self.dataset.kind} at {self.dataset.root}")
-        if faults := check_dataset(self.dataset, track=self.progress).errors:
-            listing = "\n".join(f"  {fault}" for fault in faults[:10])
-            raise DataError(f"{self.dataset.root}: {len(faults)} fault(s); see `segscape data check`\n{listing}")
+        self.dataset = setup.open_checked(recipe, self.progress)
         self.train_items = self.dataset.split(recipe.data.train)
         self.val_items = self.dataset.split(recipe.data.val)
-
-        self.model, start = self._make_model()
-        self.frozen = self._freeze()
+        self.criterion, self.transform = setup.make_criterion(recipe, self.dataset)
+        self.criterion.to(self.device)
+        if self.world > 1:
+            self.criterion.set_mean_over_processes(lambda value: self._reduced(value, "mean"))
+        self.model, start = setup.make_model(recipe, len(self.dataset.label_set))
+        self.layout = torch.channels_last if self.optim.channels_last else torch.contiguous_format
+        self.model.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
+        self.preprocess = setup.make_preprocess(recipe, self.model)
+        self.mean, self.std = (
+            torch.tensor(v, device=self.device)[:, None, None] for v in (self.preprocess.mean, self.preprocess.std)
+        )
+        self.frozen = setup.frozen_modules(self.model, recipe)
         self.optimizer = make_optimizer(self.model, self.optim)
         self.average = Average(self.model, self.optim.ema)
         self.net = self.accelerator.prepare(self.model)
-        mean, std = normalization(recipe.model.options.get("backbone"))
-        self.preprocess = Preprocess(mean, std, recipe.data.long_side)  # type: ignore[arg-type]
-        self.mean, self.std = (torch.tensor(v, device=self.accelerator.device)[:, None, None] for v in (mean, std))
-        classes = class_frequencies(self.dataset, recipe.data.train)
-        labels = self.dataset.label_set
-        self.criterion = build_loss(
-            recipe.loss,
-            num_classes=len(labels),
-            ignore_index=labels.ignore_index,
-            class_pixels=classes.class_pixels,
-            class_image_pixels=classes.class_image_pixels,
-        ).to(self.accelerator.device)
-        if self.world > 1:
-            self.criterion.set_mean_over_processes(lambda t: self.accelerator.reduce(t, "mean"))
-        augment = recipe.augment.model_dump()
-        if augment["rare"]:
-            augment["rare_weights"] = tuple(class_weights("inverse_log", classes.class_pixels).tolist())
-        self.transform = TrainTransform(
-            ignore_index=labels.ignore_index, long_side=recipe.data.long_side, **augment
-        )
-        per_epoch = self.optim.batch_size * self.optim.accumulate * self.world
-        self.epoch_steps = math.ceil(len(self.train_items) / per_epoch)
+
+        self.per_step = self.optim.batch_size * self.optim.accumulate
+        self.epoch_steps = math.ceil(len(self.train_items) / (self.per_step * self.world))
         self.total = self.epoch_steps * self.optim.epochs
-        self.micro = self.optim.batch_size
-        self.state: dict[str, Any] = {"step": 0, "seconds": 0.0, "best": -1.0, "best_step": 0, "bad": 0, "stop": False}
-        out.mkdir(parents=True, exist_ok=True)
+        self.state: dict[str, Any] = {"step": 0, "seconds": 0.0, "micro": self.optim.batch_size}
+        self.state |= {"best": -1.0, "best_step": 0, "bad": 0, "stop": False}  # of the validations
         if resume:
-            self.state = load_checkpoint(checkpoint, self.model, self.optimizer, self.average)
-        self.facts = {
-            "recipe": recipe.to_dict(),
-            "versions": logs.versions(),
-            "data": self._data_facts(),
-            "backbone_start": start,
-            "device": self._device_name(),
+            self.state = load_checkpoint(out / "last.safetensors", self.model, self.optimizer, self.average)
+        self.facts = setup.facts(recipe, self.dataset, self.device) | {
+            "start": start,
             "processes": self.world,
             "precision": self.accelerator.mixed_precision,
+            "parameters": num_parameters(self.model),
+            "steps": self.total,
         }
-        self.log = logs.RunLog(out, upto=self.state["step"], tensorboard=recipe.run.tensorboard and self.main)
+        out.mkdir(parents=True, exist_ok=True)
+        self.log = logs.RunLog(out, upto=self.state["step"], writes=self.main, tensorboard=recipe.run.tensorboard)
         if self.main:
             logs.write_facts(out, self.facts)
         self.progress.message(
-            f"{recipe.name}: {recipe.model.name}, {num_parameters(self.model) / 1e6:.2f} M parameters, start {start}; "
-            f"{self.total} steps of {per_epoch} on {self.facts['device']}, {self.facts['precision']}"
+            f"{recipe.name}: {recipe.model.name}, {self.facts['parameters'] / 1e6:.2f} M parameters, start {start}; "
+            f"{self.total} steps of {self.per_step * self.world} on {self.facts['device']}, {self.facts['precision']}"
         )
 
     def go(self) -> dict[str, Any]:
@@ -153,49 +124,41 @@ class _Run:
             self.dataset,
             self.train_items,
             self.transform,
-            per_step=self.optim.batch_size * self.optim.accumulate,
+            per_step=self.per_step,
             start=step,
             stop=self.total,
             seed=run.seed,
             rank=self.rank,
             world=self.world,
-            workers=self._workers(),
+            workers=setup.num_workers(self.recipe, self.device),
         )
         began = saved = time.monotonic()
         before = self.state["seconds"]
         tracked = self.progress.track(loader, self.total, f"train {self.recipe.name}", done=step)
-        try:
+        with StopSignal() as stop:
             for images, targets, names in () if self.state["stop"] else tracked:
                 loss, norm = self.step(images, targets, names)
                 step = self.state["step"] = step + 1
                 self.state["seconds"] = before + time.monotonic() - began
                 if self.main:
-                    self.log.row(
-                        "train", step, {"loss": loss, "gradient_norm": norm, "lr": self.optimizer.param_groups[0]["lr"]}
-                    )
-                best = f", best mIoU {100 * self.state['best']:.1f}" if self.state["best"] >= 0 else ""
-                self.progress.note = f"epoch {step / self.epoch_steps:.1f}, loss {loss:.3f}{best}"
-                if step == self.total or step % (run.validate_every * self.epoch_steps) == 0:
+                    rate = max(group["lr"] for group in self.optimizer.param_groups)
+                    self.log.row("train", step, {"loss": loss, "gradient_norm": norm, "lr": rate})
+                best = max(0.0, 100 * self.state["best"])
+                self.progress.note = f"epoch {step / self.epoch_steps:.1f}, loss {loss:.3f}, best mIoU {best:.1f}"
+                validated = step == self.total or step % (run.validate_every * self.epoch_steps) == 0
+                if validated:
                     self.validate()
+                interrupted = self._reduced(torch.tensor(float(stop.asked), device=self.device), "sum") > 0
+                if validated or interrupted or time.monotonic() - saved > 60 * run.checkpoint_minutes:
                     self.save()
                     saved = time.monotonic()
-                elif time.monotonic() - saved > 60 * run.checkpoint_minutes:
-                    self.save()
-                    saved = time.monotonic()
+                if interrupted:
+                    self.progress.message(f"interrupted after step {step}; go on with --resume --out {self.out}")
+                    raise KeyboardInterrupt
                 if self.state["stop"]:
                     break
-        except KeyboardInterrupt:
-            self.save()
-            self.progress.message(f"interrupted at step {step}; go on with --resume --out {self.out}")
-            raise
-        return {
-            "best": str(self.out / "best.safetensors"),
-            "miou": self.state["best"],
-            "step": self.state["best_step"],
-            "steps": step,
-            "stopped_early": self.state["stop"],
-            "seconds": round(self.state["seconds"], 1),
-        }
+        kept = {key: self.state[key] for key in ("best_step", "stop", "seconds")}
+        return {"best": str(self.out / "best.safetensors"), "miou": self.state["best"], "steps": step, **kept}
 
     def step(self, images: Tensor, targets: Tensor, names: list[str]) -> tuple[float, float]:
         """One step of the optimizer on a batch; returns loss and gradient norm."""
@@ -204,13 +167,11 @@ class _Run:
         for module in self.frozen:
             module.eval()
         loss = self._gradients(images, targets)
-        limit = self.optim.clip or math.inf
-        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), limit))
+        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.optim.clip or math.inf))
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise TrainingDiverged(
-                f"step {self.state['step'] + 1}: loss {loss}, gradient norm {norm}; the step was not taken. "
-                f"Samples: {', '.join(names)}. Lower optim.lr, or look at these samples; "
-                f"the last checkpoint is in {str(self.out)!r}"
+                f"step {self.state['step'] + 1}: loss {loss}, gradient norm {norm}; the step was not taken. Lower "
+                f"optim.lr, or look at its samples: {', '.join(names)}. The last checkpoint is in {str(self.out)!r}"
             )
         self.optimizer.step()
         self.average.update(self.model)
@@ -221,35 +182,35 @@ class _Run:
         while True:
             try:
                 self.optimizer.zero_grad(set_to_none=True)
-                total = torch.zeros((), device=self.accelerator.device)
-                parts = list(zip(images.split(self.micro), targets.split(self.micro), strict=True))
+                total = torch.zeros((), device=self.device)
+                parts = list(zip(images.split(self.state["micro"]), targets.split(self.state["micro"]), strict=True))
                 for index, (image, target) in enumerate(parts):
                     last = index == len(parts) - 1
                     with contextlib.nullcontext() if last else self.accelerator.no_sync(self.net):
                         logits = self.net(self._normalized(image))
-                        target = target.to(self.accelerator.device, non_blocking=True)
+                        target = target.to(self.device, non_blocking=True)
                         loss = self.criterion(logits, target) * (len(image) / len(images))
                         self.accelerator.backward(loss)
                         total += loss.detach()
-                return float(self.accelerator.reduce(total, "mean"))
+                return float(self._reduced(total, "mean"))
             except (torch.OutOfMemoryError, MemoryError) as error:
                 # Several processes would wait for one another for ever, so only a single one may try again.
-                if self.micro == 1 or self.world > 1:
+                if self.state["micro"] == 1 or self.world > 1:
                     raise ResourceError("out of memory; lower optim.batch_size or augment.crop") from error
-                self.micro = max(1, self.micro // 2)
-                self.progress.message(f"out of memory: going on with {self.micro} images at once, same step size")
+                self.state["micro"] = max(1, self.state["micro"] // 2)
+                self.progress.message(f"out of memory: going on with {self.state['micro']} images at once")
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
 
     def _normalized(self, images: Tensor) -> Tensor:
-        x = (images.to(self.accelerator.device, non_blocking=True).float() / 255 - self.mean) / self.std
-        return x.contiguous(memory_format=torch.channels_last) if self.optim.channels_last else x
+        x = (images.to(self.device, non_blocking=True).float() / 255 - self.mean) / self.std
+        return x.contiguous(memory_format=self.layout)
 
     def validate(self) -> None:
         """Confusion matrix of the averaged weights on the validation split, each process a part."""
         model: Network = copy.deepcopy(self.model)
         model.load_state_dict(self.average.state)
-        engine = TorchEngine(model, str(self.accelerator.device))
+        engine = TorchEngine(model, str(self.device))
         labels = self.dataset.label_set
         matrix = ConfusionMatrix(len(labels), labels.ignore_index)
         mine = self.val_items[self.rank :: self.world]
@@ -257,111 +218,32 @@ class _Run:
             sample = self.dataset.read(item)
             label_map, _ = classify(run_network(engine, self.preprocess, sample.pixels), confidence=False)
             matrix.update(sample.labels, label_map)
-        everywhere = self.accelerator.reduce(
-            torch.from_numpy(matrix.matrix).to(self.accelerator.device), "sum"
-        )
+        everywhere = self._reduced(torch.from_numpy(matrix.matrix).to(self.device), "sum")
         matrix.matrix[:] = everywhere.cpu().numpy()
         counts = matrix.counts
-        step, miou = self.state["step"], float(counts.mean_iou())
+        step, miou = self.state["step"], float(np.nan_to_num(counts.mean_iou()))
         better = miou > self.state["best"]
         self.state.update(best=miou, best_step=step, bad=0) if better else self.state.update(bad=self.state["bad"] + 1)
         patience = self.recipe.run.patience
         self.state["stop"] = patience is not None and self.state["bad"] >= patience
         if not self.main:
             return
-        iou = {f"iou {name}": None if np.isnan(v) else float(v) for name, v in zip(labels.names, counts.iou(), strict=True)}
-        self.log.row(
-            "val", step, {"miou": miou, "pixel_accuracy": float(counts.pixel_accuracy()), **iou}
-        )
+        scores = zip(labels.names, counts.iou().tolist(), strict=True)
+        iou = {f"iou {name}": None if math.isnan(score) else score for name, score in scores}
+        self.log.row("val", step, {"miou": miou, "pixel_accuracy": float(counts.pixel_accuracy()), **iou})
         logs.draw_curves(self.out, f"{self.recipe.name}: best val mIoU {100 * self.state['best']:.2f} %")
-        self.progress.message(
-            f"epoch {step / self.epoch_steps:.0f}: val mIoU {100 * miou:.2f}"
-            + (" (best so far)" if better else f" (best {100 * self.state['best']:.2f})")
-        )
+        best = "best so far" if better else f"best {100 * self.state['best']:.2f}"
+        self.progress.message(f"epoch {step / self.epoch_steps:.0f}: val mIoU {100 * miou:.2f} ({best})")
         if better:
-            save_bundle(self.out / "best.safetensors", self.average.state, self._card(miou))
+            metrics = {self.recipe.data.val: {"miou": miou}}
+            card = setup.make_card(self.recipe, labels, self.preprocess, self.facts, self.state, metrics)
+            save_bundle(self.out / "best.safetensors", self.average.state, card)
 
     def save(self) -> None:
-        """Checkpoint, atomically; only the main process writes."""
-        self.accelerator.wait_for_everyone()
+        """Checkpoint, atomically; only the main process writes, the others wait for it in their next step."""
         if self.main:
             save_checkpoint(self.out / "last.safetensors", self.model, self.optimizer, self.average, self.state)
 
-    def _make_model(self) -> tuple[Network, str]:
-        section = self.recipe.model
-        model = build_model(section.name, len(self.dataset.label_set), section.options)
-        start = "random weights"
-        if section.init:
-            donor, card = load_bundle(section.init)
-            own = model.state_dict()
-            fitting = {k: v for k, v in donor.state_dict().items() if k in own and own[k].shape == v.shape}
-            if not fitting:
-                raise ConfigError(f"model.init {section.init!r} shares no layer with network {section.name!r}")
-            model.load_state_dict({**own, **fitting})
-            start = f"{card.id} ({len(fitting)} of {len(own)} tensors)"
-        elif section.pretrained and hasattr(model, "backbone"):
-            start = load_imagenet(model.backbone)  # type: ignore[arg-type]
-        model.to(self.accelerator.device)
-        return (model.to(memory_format=torch.channels_last) if self.optim.channels_last else model), start  # type: ignore[call-overload]
-
-    def _freeze(self) -> list[nn.Module]:
-        """Modules that stay in evaluation mode; the frozen part of the backbone also stops learning."""
-        frozen: list[nn.Module] = []
-        if self.optim.freeze_stride:
-            if not hasattr(self.model, "backbone"):
-                raise ConfigError(f"optim.freeze_stride: network {self.recipe.model.name!r} has no backbone to freeze")
-            frozen = self.model.backbone.upto_stride(self.optim.freeze_stride)  # type: ignore[operator]
-            for module in frozen:
-                module.requires_grad_(False)
-        if self.optim.freeze_norm:
-            frozen += [m for m in self.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-        return frozen
-
-    def _precision(self, device: torch.device) -> str:
-        if self.optim.precision != "auto":
-            return "no" if self.optim.precision == "fp32" else "bf16"
-        if device.type == "cuda":
-            return "bf16" if torch.cuda.is_bf16_supported() else "no"
-        depthwise = self.recipe.model.options.get("backbone") in SCALES
-        fast = torch.backends.cpu.get_cpu_capability() == "AMX" or torch.cpu._is_avx512_bf16_supported()
-        return "bf16" if device.type == "cpu" and fast and not depthwise else "no"
-
-    def _workers(self) -> int:
-        if self.recipe.data.workers != "auto":
-            return self.recipe.data.workers
-        cores = os.cpu_count() or 1
-        return 0 if self.accelerator.device.type == "cpu" else min(8, cores - 1)
-
-    def _device_name(self) -> str:
-        if self.accelerator.device.type == "cuda":
-            return torch.cuda.get_device_name()
-        return f"{self.accelerator.device.type}, {torch.get_num_threads()} threads"
-
-    def _data_facts(self) -> dict[str, Any]:
-        data = self.recipe.data
-        return {
-            "kind": self.dataset.kind,
-            "terms": data.terms,
-            "images": {data.train: len(self.train_items), data.val: len(self.val_items)},
-            "fingerprint": {name: self.dataset.fingerprint(name) for name in (data.train, data.val)},
-        }
-
-    def _card(self, miou: float) -> ModelCard:
-        section = self.recipe.model
-        return ModelCard(
-            name=self.recipe.name,
-            network=section.name,
-            options=section.options,
-            label_set=self.dataset.label_set,
-            preprocess=self.preprocess,
-            data=self.facts["data"],
-            metrics={self.recipe.data.val: {"miou": miou}},
-            recipe=self.recipe.to_dict(),
-            training={
-                **{key: self.facts[key] for key in ("versions", "backbone_start", "device", "processes", "precision")},
-                "step": self.state["step"],
-                "steps": self.total,
-                "seconds": round(self.state["seconds"], 1),
-                "parameters": num_parameters(self.model),
-            },
-        )
+    def _reduced(self, value: Tensor, how: str) -> Tensor:
+        """ "sum" or "mean" of ``value`` over the processes, the same in each; so all of them decide alike."""
+        return cast(Tensor, self.accelerator.reduce(value, how))

@@ -227,5 +227,7 @@ def _enter(table: Any, part: str, override: str) -> Any:
 
 def _place(table: list[Any], part: str, override: str) -> int:
     if not part.isdigit() or int(part) >= len(table):
-        raise ConfigError(f"--set {override!r}: {part!r} must be a number below {len(table)} here, e.g. loss.0.weight=2")
+        raise ConfigError(
+            f"--set {override!r}: {part!r} must be a number below {len(table)} here, e.g. loss.0.weight=2"
+        )
     return int(part)
