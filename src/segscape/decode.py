@@ -304,7 +304,7 @@ def damage_is_an_image_error(name: str, what: str) -> Iterator[None]:
         raise ImageError(f"{name!r}: not enough memory to decode this {what}; use a smaller one") from error
     except DecompressionBombError as error:
         raise ImageError(
-            f"{name!r}: Pillow refuses this {what} ({error}); raise PIL.Image.MAX_IMAGE_PIXELS, or convert it to PNG"
+            f"{name!r}: Pillow refuses this {what} ({error}); if you trust it, raise PIL.Image.MAX_IMAGE_PIXELS"
         ) from error
     except Exception as error:  # decoders throw everything from SyntaxError to OverflowError on damaged files
         raise ImageError(

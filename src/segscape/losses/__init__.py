@@ -48,12 +48,23 @@ class WeightedSum(nn.Module):
     Args:
         terms: a loss by its name, at least one.
         weights: a number for each name.
+        windows: the part of the run (start, end), in shares of it, in which a term counts; (0, 1) if not given.
+
+    Attributes:
+        done: the share of the run that is behind us, 0…1; the training loop sets it.
     """
 
-    def __init__(self, terms: Mapping[str, SegmentationLoss], weights: Mapping[str, float]) -> None:
+    def __init__(
+        self,
+        terms: Mapping[str, SegmentationLoss],
+        weights: Mapping[str, float],
+        windows: Mapping[str, tuple[float, float]] | None = None,
+    ) -> None:
         super().__init__()
         self.terms = nn.ModuleDict(terms)
         self.weights = dict(weights)
+        self.windows = {name: (windows or {}).get(name, (0.0, 1.0)) for name in terms}
+        self.done = 0.0
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """The weighted sum, a scalar, for logits (N, C, H, W) and target (N, H, W); see `SegmentationLoss.forward`."""
@@ -61,7 +72,11 @@ class WeightedSum(nn.Module):
 
     def parts(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Each term's value by name, not yet weighted; ``weigh(parts)`` is the loss to train on."""
-        return {name: term(logits, target) for name, term in self.terms.items()}
+        return {name: self.terms[name](logits, target) for name in self.active()}
+
+    def active(self) -> list[str]:
+        """The terms that count now."""
+        return [name for name, (start, end) in self.windows.items() if start <= self.done < end or self.done == end == 1]
 
     def weigh(self, parts: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum of what `parts` returned."""
@@ -95,37 +110,47 @@ def build_loss(
 
     Args:
         terms: e.g. ``[{"name": "cross_entropy", "class_weights": "auto"}, {"name": "dice", "weight": 0.5}]``:
-            "name" is one of `LOSSES`, "weight" a number ≥ 0 (default 1), "class_weights" one of
-            `CLASS_WEIGHTS` (default "none"), the rest are the loss's own options.
+            "name" is one of `LOSSES`, "weight" a number ≥ 0 (default 1), "start" and "end" the shares of the run
+            between which the term counts (default 0 and 1), "class_weights" one of `CLASS_WEIGHTS` (default "none"),
+            the rest are the loss's own options. A loss given again is a term of its own, "dice", "dice 2", …
         num_classes: C.
         ignore_index: the id in targets that is not trained on.
         class_pixels: (C,) pixels of each class in the training set; needed for class weights other than "none".
         class_image_pixels: (C,) see `class_weights`; needed for "median_frequency".
 
     Raises:
-        ConfigError: an unknown name or option (the message lists what there is), a value out of range, a name
-            given twice, or no term at all.
+        ConfigError: an unknown name or option (the message lists what there is), a value out of range,
+            no term at all, or none at some point of the run.
     """
     if not terms:
         raise ConfigError(f"loss: give at least one term; there are {', '.join(LOSSES)}")
     losses: dict[str, SegmentationLoss] = {}
     weights: dict[str, float] = {}
+    windows: dict[str, tuple[float, float]] = {}
     for term in terms:
         options = dict(term)
         name = options.pop("name", None)
         if not isinstance(name, str) or name not in LOSSES:
             raise ConfigError(f"loss: there is no {name!r}; choose a name from {', '.join(LOSSES)}")
-        if name in losses:
-            raise ConfigError(f"loss: {name!r} is given twice; give it once and set its weight")
-        weights[name] = check_number(f"{name}: weight", options.pop("weight", 1.0), 0)
+        count = sum(key.split()[0] == name for key in losses)
+        key = f"{name} {count + 1}" if count else name
+        weights[key] = check_number(f"{name}: weight", options.pop("weight", 1.0), 0)
+        start = check_number(f"{name}: start", options.pop("start", 0.0), 0, 1)
+        end = check_number(f"{name}: end", options.pop("end", 1.0), 0, 1)
+        windows[key] = (start, end)
         known = [option for option in inspect.signature(LOSSES[name]).parameters if option not in _COMMON]
         if unknown := [option for option in options if option not in known]:
-            raise ConfigError(f"loss {name!r} has no option {unknown[0]!r}; it has weight, {', '.join(known)}")
+            raise ConfigError(f"loss {name!r} has no option {unknown[0]!r}; it has weight, start, end, {', '.join(known)}")
         kind = options.pop("class_weights", "none")
         if kind != "none":
             options["class_weights"] = _weights(name, kind, num_classes, class_pixels, class_image_pixels)
-        losses[name] = LOSSES[name](num_classes=num_classes, ignore_index=ignore_index, **options)
-    return WeightedSum(losses, weights)
+        losses[key] = LOSSES[name](num_classes=num_classes, ignore_index=ignore_index, **options)
+    total = WeightedSum(losses, weights, windows)
+    for total.done in (0.0, *(end for _, end in windows.values())):
+        if not total.active():
+            raise ConfigError(f"loss: no term counts after {total.done:.0%} of the run; look at start and end")
+    total.done = 0.0
+    return total
 
 
 _COMMON = ("num_classes", "ignore_index")

@@ -101,7 +101,7 @@ class _Run:
         self.state: dict[str, Any] = {"step": 0, "seconds": 0.0, "micro": self.optim.batch_size}
         self.state |= {"best": -1.0, "best_step": 0, "bad": 0, "stop": False}  # of the validations
         if resume:
-            self.state = load_checkpoint(out / "last.safetensors", self.model, self.optimizer, self.average)
+            self.state |= load_checkpoint(out / "last.safetensors", self.model, self.optimizer, self.average)
         self.facts = setup.facts(recipe, self.dataset, self.device) | {
             "start": start,
             "processes": self.world,
@@ -163,6 +163,7 @@ class _Run:
     def step(self, images: Tensor, targets: Tensor, names: list[str]) -> tuple[float, float]:
         """One step of the optimizer on a batch; returns loss and gradient norm."""
         set_lr(self.optimizer, lr_factor(self.state["step"], self.total, self.optim))
+        self.criterion.done = self.state["step"] / self.total
         self.net.train()
         for module in self.frozen:
             module.eval()

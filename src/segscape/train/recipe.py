@@ -149,7 +149,8 @@ class Recipe(_Section):
     data: DataSection
     augment: AugmentSection = AugmentSection()
     loss: tuple[dict[str, Any], ...] = ({"name": "cross_entropy"},)
-    """``[[loss]]`` tables: name, weight (default 1) and the loss's own options; their weighted sum is minimised."""
+    """``[[loss]]`` tables: name, weight (default 1), start and end (the share of the run in which the term counts,
+    default 0 and 1) and the loss's own options; their weighted sum is minimised."""
     optim: OptimSection = OptimSection()
     run: RunSection = RunSection()
 
