@@ -1,4 +1,4 @@
-"""`make docs`: docs/cli.md from the commands' help, docs/recipes.md from the fields, README's results from cards."""
+"""`make docs`: docs/cli.md from the commands' help, docs/recipes.md from the fields, README's results and picture."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import json
 import os
 from pathlib import Path
 
+import segscape
 from segscape.cli import app
 from segscape.files import write_text
 from segscape.losses import LOSSES
 from segscape.models import MODELS
 from segscape.models.bundle import ModelCard, read_card
 from segscape.predict.predictor import bundled_models
+from segscape.render import side_by_side, write_jpeg
 from segscape.train.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
@@ -107,6 +109,10 @@ def results_table(cards: list[ModelCard]) -> str:
 def main() -> None:
     write_text(ROOT / "docs" / "cli.md", cli_page())
     write_text(ROOT / "docs" / "recipes.md", recipes_page())
+    result = segscape.load("street", device="cpu").predict(ROOT / "examples" / "photos" / "street.jpg")
+    assert result.image
+    panels = [("photo (rendered)", result.image.pixels), ("what `street` sees", result.plot())]
+    write_jpeg(ROOT / "docs" / "street.jpg", side_by_side(panels))
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)

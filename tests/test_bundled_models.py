@@ -1,0 +1,60 @@
+"""The models that come with the package: complete cards, and as good as the card says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import segscape
+from segscape.data import open_dataset
+from segscape.evaluate.semantic import ConfusionMatrix
+from segscape.models.bundle import load_bundle, read_card
+from segscape.models.network import num_parameters
+from segscape.predict.predictor import bundled_models
+from segscape.train.recipe import make_recipe, read_recipe
+
+ROOT = Path(__file__).parents[1]
+CAMVID = ROOT.parent / "shared" / "data" / "camvid"
+MODELS = sorted(bundled_models())
+
+
+def test_bundled_models_are_these() -> None:
+    assert MODELS == ["street"]
+
+
+def test_all_bundled_models_stay_small() -> None:
+    assert sum(path.stat().st_size for path in bundled_models().values()) < 40e6
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_card_is_complete(name: str) -> None:
+    model, card = load_bundle(bundled_models()[name])
+    assert card.name == name
+    assert card.training["parameters"] == num_parameters(model)
+    assert card.data["terms"] != "not stated"
+    assert {"train", "val"} == card.data["images"].keys() == card.data["fingerprint"].keys()
+    for split in ("val", "test"):
+        assert (
+            card.metrics[split]["miou_interval"][0]
+            < card.metrics[split]["miou"]
+            < card.metrics[split]["miou_interval"][1]
+        )
+    assert all(label.zh for label in card.label_set)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_recipe_of_the_card_is_the_one_that_ships(name: str) -> None:
+    assert make_recipe(dict(read_card(bundled_models()[name]).recipe)) == read_recipe(ROOT / "recipes" / f"{name}.toml")
+
+
+@pytest.mark.skipif(not CAMVID.exists(), reason="the CamVid data set is not beside the repository")
+def test_street_is_as_good_as_its_card_says() -> None:
+    """On every tenth validation image: far from any other network's score by chance, near the card's."""
+    predictor = segscape.load("street", device="cpu")
+    dataset = open_dataset(f"camvid:{CAMVID}")
+    matrix = ConfusionMatrix(len(dataset.label_set), dataset.label_set.ignore_index)
+    for item in dataset.split("val")[::10]:
+        sample = dataset.read(item)
+        matrix.update(sample.labels, predictor.predict(sample.pixels).label_map)
+    assert float(matrix.counts.mean_iou()) == pytest.approx(predictor.card.metrics["val"]["miou"], abs=0.08)
