@@ -10,7 +10,24 @@ Importing this package needs numpy alone; torch is imported when a model is load
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what type checkers and editors see; at run time each name is imported on first use
+    from segscape.errors import (
+        ConfigError,
+        DataError,
+        ImageError,
+        InputError,
+        ModelError,
+        ResourceError,
+        SegscapeError,
+        TrainingDiverged,
+    )
+    from segscape.image import Image
+    from segscape.labels import Label, LabelSet
+    from segscape.masks import RunLengths
+    from segscape.predict.predictor import Predictor, load
+    from segscape.result import Region, Segmentation
 
 __version__ = "0.1.0"
 # name -> module; resolved on first use (PEP 562), so that the import stays light.
@@ -32,7 +49,24 @@ _PUBLIC = {
     "Predictor": "predict.predictor",
     "load": "predict.predictor",
 }
-__all__ = sorted(_PUBLIC)
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "Image",
+    "ImageError",
+    "InputError",
+    "Label",
+    "LabelSet",
+    "ModelError",
+    "Predictor",
+    "Region",
+    "ResourceError",
+    "RunLengths",
+    "Segmentation",
+    "SegscapeError",
+    "TrainingDiverged",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:
