@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from segscape.errors import InputError, ModelError, ResourceError
 from segscape.files import write_bytes
@@ -136,7 +137,7 @@ def load_bundle(path: str | os.PathLike[str]) -> tuple[Network, ModelCard]:
 def _lay_out(path: Path, card: ModelCard) -> Network:
     """The card's network with shapes but without memory, so that a hostile card cannot ask for any."""
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _Unfilled():
             return build_model(card.network, len(card.label_set), card.options)
     except Exception as error:  # a stranger's options make torch and timm fail in every way there is
         reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
@@ -146,6 +147,19 @@ def _lay_out(path: Path, card: ModelCard) -> Network:
 def _kind(tensor: Tensor) -> str:
     """What a tensor may be loaded as: any floating-point type becomes float32, others stay what they are."""
     return "float" if tensor.is_floating_point() else str(tensor.dtype).removeprefix("torch.")
+
+
+class _Unfilled(TorchFunctionMode):
+    """While entered, tensors are not filled with first values: `load_bundle` has better ones, and filling tensors
+    without memory would import two seconds' worth of torch's compiler.
+    """
+
+    _FILLING = frozenset({"normal_", "uniform_", "trunc_normal_", "kaiming_uniform_", "kaiming_normal_"})
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") in self._FILLING:
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def _hash(tensors: Mapping[str, Tensor]) -> str:
