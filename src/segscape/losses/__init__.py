@@ -51,7 +51,7 @@ class WeightedSum(nn.Module):
         windows: the part of the run (start, end), in shares of it, in which a term counts; (0, 1) if not given.
 
     Attributes:
-        done: the share of the run that is behind us, 0…1; the training loop sets it.
+        done: the share of the run that is behind us, 0 ≤ done < 1; the training loop sets it.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class WeightedSum(nn.Module):
 
     def active(self) -> list[str]:
         """The terms that count now."""
-        return [name for name, (start, end) in self.windows.items() if start <= self.done < end or self.done == end == 1]
+        return [name for name, (start, end) in self.windows.items() if start <= self.done < end]
 
     def weigh(self, parts: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum of what `parts` returned."""
@@ -140,13 +140,15 @@ def build_loss(
         windows[key] = (start, end)
         known = [option for option in inspect.signature(LOSSES[name]).parameters if option not in _COMMON]
         if unknown := [option for option in options if option not in known]:
-            raise ConfigError(f"loss {name!r} has no option {unknown[0]!r}; it has weight, start, end, {', '.join(known)}")
+            raise ConfigError(
+                f"loss {name!r} has no option {unknown[0]!r}; it has weight, start, end, {', '.join(known)}"
+            )
         kind = options.pop("class_weights", "none")
         if kind != "none":
             options["class_weights"] = _weights(name, kind, num_classes, class_pixels, class_image_pixels)
         losses[key] = LOSSES[name](num_classes=num_classes, ignore_index=ignore_index, **options)
     total = WeightedSum(losses, weights, windows)
-    for total.done in (0.0, *(end for _, end in windows.values())):
+    for total.done in (0.0, *(end for _, end in windows.values() if end < 1)):
         if not total.active():
             raise ConfigError(f"loss: no term counts after {total.done:.0%} of the run; look at start and end")
     total.done = 0.0
