@@ -1,0 +1,117 @@
+"""What several tests share. torch is imported inside the fixtures, so that tests without it stay quick.
+
+``tiny_labels``      three classes: sky, road, car
+``tiny_bundle``      a .safetensors bundle of an untrained U-Net for them, made once: copy it before changing it
+``tiny_predictor``   that bundle, loaded once
+``make_photo``       make_photo("a.jpg", height=24, width=32) writes a small picture and returns its path
+``make_mask_folder`` make_mask_folder(train=2, test=1) writes a mask folder data set of the tiny classes
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from segscape.labels import Label, LabelSet
+
+if TYPE_CHECKING:
+    from segscape.predict.predictor import Predictor
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+TINY_LABELS = LabelSet(
+    "tiny",
+    (
+        Label("sky", (70, 130, 180), "天空"),
+        Label("road", (128, 64, 128), "道路"),
+        Label("car", (0, 0, 142), "汽车", True),
+    ),
+)
+
+
+def photo_pixels(height: int = 24, width: int = 32, seed: int = 0) -> np.ndarray:
+    """(H, W, 3) uint8 RGB: soft blobs, so that neighbouring pixels are alike as in a photo."""
+    import cv2
+
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), np.uint8)
+    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.fixture(scope="session")
+def tiny_labels() -> LabelSet:
+    return TINY_LABELS
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import torch
+    from torch import nn
+
+    from segscape.models import build_model
+    from segscape.models.bundle import ModelCard, save_bundle
+    from segscape.preprocess import Preprocess
+
+    options = {"base_channels": 4, "depth": 2}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = build_model("unet", len(TINY_LABELS), options).train()
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = None  # one batch sets the statistics; without it one class wins everywhere
+        with torch.no_grad():
+            model(torch.randn(4, 3, 32, 32))
+    card = ModelCard("tiny", "unet", options, TINY_LABELS, Preprocess(), data={"kind": "folder", "terms": "none"})
+    path = tmp_path_factory.mktemp("bundle") / "tiny.safetensors"
+    save_bundle(path, model.state_dict(), card)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_predictor(tiny_bundle: Path) -> Predictor:
+    from segscape.predict.predictor import load
+
+    return load(tiny_bundle, device="cpu")
+
+
+@pytest.fixture
+def make_photo(tmp_path: Path) -> Callable[..., Path]:
+    def make(name: str, *, height: int = 24, width: int = 32, seed: int = 0) -> Path:
+        from PIL import Image
+
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(photo_pixels(height, width, seed)).save(path)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def make_mask_folder(tmp_path: Path) -> Callable[..., Path]:
+    def make(name: str = "data", **splits: int) -> Path:
+        """A data set with so many images of 24 × 32 in each split; sky above road, a car, some of it ignored."""
+        import json
+
+        from PIL import Image
+
+        root = tmp_path / name
+        seed = 0
+        for split, count in splits.items():
+            for part in ("images", "labels"):
+                (root / part / split).mkdir(parents=True, exist_ok=True)
+            for i in range(count):
+                seed += 1
+                labels = np.zeros((24, 32), np.uint8)
+                labels[10 + seed % 5 :] = 1
+                labels[12:20, 4 + seed % 9 : 12 + seed % 9] = 2
+                labels[:, -2:] = TINY_LABELS.ignore_index
+                Image.fromarray(photo_pixels(seed=seed)).save(root / "images" / split / f"{i}.png")
+                Image.fromarray(labels).save(root / "labels" / split / f"{i}.png")
+        (root / "labels.json").write_text(json.dumps(TINY_LABELS.to_dict()), "utf-8")
+        return root
+
+    return make

@@ -1,0 +1,237 @@
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as PilImage
+
+import segscape
+from segscape.errors import ConfigError, ImageError, ModelError, ResourceError
+from segscape.image import Image, read_image
+from segscape.models.bundle import read_card
+from segscape.predict import predictor as module
+from segscape.predict.predictor import Predictor, bundled_models, find_model, load
+from segscape.preprocess import Preprocess
+
+
+class Recorder:
+    """An engine that remembers what it saw; class 2 everywhere."""
+
+    name, stride = "recorder", 1
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, ...]] = []
+
+    def low_logits(self, batch: np.ndarray) -> np.ndarray:
+        self.seen.append(batch.shape[2:])
+        logits = np.zeros((1, 3, *batch.shape[2:]), np.float32)
+        logits[:, 2] = 1
+        return logits
+
+
+@pytest.fixture
+def recorder(tiny_bundle) -> Predictor:
+    return Predictor(Recorder(), read_card(tiny_bundle))
+
+
+def assert_same(a: segscape.Segmentation, b: segscape.Segmentation) -> None:
+    np.testing.assert_array_equal(a.label_map, b.label_map)
+    assert [(r.label, r.box, r.area_px, r.score) for r in a.regions] == [
+        (r.label, r.box, r.area_px, r.score) for r in b.regions
+    ]
+
+
+def test_a_model_is_found_by_path_by_run_folder_and_by_name(tiny_bundle, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "best.safetensors").write_bytes(tiny_bundle.read_bytes())
+    assert find_model(tiny_bundle) == find_model(str(tiny_bundle)) == tiny_bundle
+    assert find_model(run) == run / "best.safetensors"
+    monkeypatch.setattr(module, "_WEIGHTS", tiny_bundle.parent)
+    assert bundled_models() == {"tiny": tiny_bundle}
+    assert find_model("tiny") == tiny_bundle
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny").mkdir()  # a folder that happens to have a model's name does not hide it
+    assert find_model("tiny") == tiny_bundle
+    for name in ("tiny", run, str(tiny_bundle)):
+        assert load(name, device="cpu").card.id == read_card(tiny_bundle).id
+
+
+@pytest.mark.parametrize("name", ["treet", "no/such/file.safetensors", "x" * 400, "a\0b"])
+def test_an_unknown_model_names_those_there_are(monkeypatch, tiny_bundle, name):
+    monkeypatch.setattr(module, "_WEIGHTS", tiny_bundle.parent)
+    with pytest.raises(ModelError, match=r"no model .*(bundled models \(tiny\)|cannot be looked at)"):
+        load(name)
+
+
+def test_without_bundled_models_it_says_none(monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "_WEIGHTS", tmp_path)
+    with pytest.raises(ModelError, match=r"bundled models \(none\)"):
+        find_model("street")
+
+
+def test_a_run_folder_without_a_best_model(tmp_path):
+    with pytest.raises(ModelError, match="is a folder"):
+        load(tmp_path)
+
+
+def test_an_unknown_device(tiny_bundle):
+    with pytest.raises(ConfigError, match="'tpu' cannot be used here"):
+        load(tiny_bundle, device="tpu")
+
+
+def test_the_public_way_in(tiny_bundle, make_photo):
+    result = segscape.load(tiny_bundle, device="cpu").predict(make_photo("a.png"))
+    assert isinstance(result, segscape.Segmentation)
+    assert segscape.load is load
+
+
+def test_every_kind_of_input_gives_the_same_result(tiny_predictor, make_photo):
+    path = make_photo("a.png")
+    expected = tiny_predictor.predict(path)
+    assert len(set(np.unique(expected.label_map))) > 1
+    pil = PilImage.open(path)
+    for source in (str(path), path.read_bytes(), pil, np.asarray(pil), read_image(path)):
+        assert_same(tiny_predictor.predict(source), expected)
+
+
+def test_what_a_segmentation_says(tiny_predictor, make_photo, tiny_labels):
+    path = make_photo("a.png", height=21, width=35)
+    result = tiny_predictor.predict(path)
+    assert result.size == (21, 35)
+    assert result.label_set == tiny_labels
+    assert result.label_map.dtype == np.uint8
+    assert result.model == tiny_predictor.card.id
+    assert result.model.startswith("tiny@")
+    assert list(result.timings_ms) == ["decode", "network", "upsample", "regions"]
+    assert all(ms >= 0 for ms in result.timings_ms.values())
+    assert sum(region.area_px for region in result.regions) == 21 * 35
+    assert sum(result.class_areas().values()) == 21 * 35
+    assert result.image is not None
+    assert result.image.source == str(path)
+    assert result.plot().shape[1] >= 35
+
+
+def test_confidence_and_image_only_if_asked_for(tiny_predictor):
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 13, 3), np.uint8)
+    plain = tiny_predictor.predict(pixels)
+    assert plain.confidence is None
+    assert plain.image is not None
+    full = tiny_predictor.predict(pixels, confidence=True, keep_image=False)
+    assert full.image is None
+    assert full.confidence.dtype == np.float32
+    assert full.confidence.min() >= 1 / 3 - 1e-6
+    assert full.confidence.max() <= 1
+    assert_same(plain, full)
+    for region in full.regions:  # a region's score is the mean confidence over its pixels
+        x0, y0, x1, y1 = region.box
+        mask = region.mask.to_dense()
+        assert region.score == pytest.approx(full.confidence[y0:y1, x0:x1][mask].mean(), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("long_side", "seen"),
+    [("model", (24, 32)), ("native", (48, 64)), (128, (96, 128)), ("128", (96, 128)), (16, (12, 16))],
+)
+def test_long_side(recorder, long_side, seen):
+    object.__setattr__(recorder.card, "preprocess", Preprocess(long_side=32))
+    result = recorder.predict(np.zeros((48, 64, 3), np.uint8), long_side=long_side)
+    assert recorder.engine.seen == [seen]
+    assert result.size == result.label_map.shape == (48, 64)
+    assert recorder.card.preprocess.long_side == 32
+
+
+@pytest.mark.parametrize(
+    "long_side", [0, -1, 15, 65537, 1.5, None, True, "big", "", "²", "12.5", "-64", "9" * 5000, "1e3", [640]]
+)
+def test_a_long_side_that_is_none(recorder, long_side):
+    with pytest.raises(ConfigError, match='"model", "native" or 16…65536'):
+        recorder.predict(np.zeros((4, 4, 3), np.uint8), long_side=long_side)
+    assert not recorder.engine.seen
+
+
+@pytest.mark.parametrize(("tta", "views"), [((), 1), (("flip",), 2), (("scale",), 3), (("flip", "scale"), 6)])
+def test_augmentations_reach_the_network(recorder, tta, views):
+    recorder.predict(np.zeros((8, 8, 3), np.uint8), tta=tta)
+    assert len(recorder.engine.seen) == views
+
+
+def test_an_unknown_augmentation(recorder):
+    with pytest.raises(ConfigError, match="not turn"):
+        recorder.predict(np.zeros((8, 8, 3), np.uint8), tta=("turn",))
+
+
+def test_large_images_are_refused_before_they_are_decoded(recorder, make_photo):
+    with pytest.raises(ImageError, match="768"):
+        recorder.predict(make_photo("a.png"), max_pixels=767)
+    recorder.predict(make_photo("a.png"), max_pixels=768)
+
+
+@pytest.mark.parametrize("where", ["low_logits", "as_image", "regions_from_label_map"])
+def test_out_of_memory_anywhere_is_a_resource_error(recorder, monkeypatch, where):
+    def fail(*_args: Any, **_options: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(recorder.engine if where == "low_logits" else module, where, fail)
+    with pytest.raises(ResourceError, match="out of memory; give a smaller"):
+        recorder.predict(np.zeros((8, 8, 3), np.uint8))
+
+
+def test_an_image_that_would_be_far_too_large(recorder):
+    # 4 · 10¹⁵ pixels: only asked for, never there.
+    object.__setattr__(recorder.card, "preprocess", Preprocess(long_side=2**26))
+    with pytest.raises(ResourceError, match="out of memory"):
+        recorder.predict(np.zeros((2, 2, 3), np.uint8))
+
+
+def test_many_keep_their_order(tiny_predictor, make_photo):
+    paths = [make_photo(f"{i}.png", width=20 + i, seed=i) for i in range(7)]
+    results = list(tiny_predictor.predict_many(paths, confidence=True))
+    assert [result.image.source for result in results] == [str(path) for path in paths]
+    for path, result in zip(paths, results, strict=True):
+        assert_same(result, tiny_predictor.predict(path))
+        assert result.confidence is not None
+    assert list(tiny_predictor.predict_many([])) == []
+    assert len(list(tiny_predictor.predict_many(iter(paths[:2])))) == 2
+
+
+def test_many_decode_the_next_while_the_network_works(recorder, monkeypatch):
+    decoded = [threading.Event() for _ in range(4)]
+
+    def decode(i: int, **_options: Any) -> Image:
+        decoded[i].set()
+        return Image(np.zeros((4, 4, 3), np.uint8), str(i))
+
+    original = recorder.engine.low_logits
+
+    def low_logits(batch: np.ndarray) -> np.ndarray:
+        following = len(recorder.engine.seen) + 1
+        if following < 4:  # while the network works on one image, the next gets decoded
+            assert decoded[following].wait(timeout=30)
+        return original(batch)
+
+    monkeypatch.setattr(module, "as_image", lambda x, **o: x if isinstance(x, Image) else decode(x, **o))
+    monkeypatch.setattr(recorder.engine, "low_logits", low_logits)
+    assert [r.image.source for r in recorder.predict_many(range(4))] == ["0", "1", "2", "3"]
+
+
+def test_many_never_run_far_ahead(recorder):
+    taken = []
+
+    def sources():
+        for i in range(50):
+            taken.append(i)
+            yield np.zeros((4, 4, 3), np.uint8)
+
+    results = recorder.predict_many(sources())
+    next(results)
+    assert len(taken) <= 4
+    results.close()
+
+
+def test_many_stop_at_the_first_bad_image(recorder, make_photo, tmp_path):
+    (tmp_path / "bad.png").write_text("text")
+    results = recorder.predict_many([make_photo("a.png"), tmp_path / "bad.png", make_photo("b.png")])
+    next(results)
+    with pytest.raises(ImageError, match=r"bad\.png"):
+        next(results)

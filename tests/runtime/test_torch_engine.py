@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+import torch
+
+from segscape.errors import ConfigError, ResourceError
+from segscape.models import build_model
+from segscape.runtime.torch_engine import TorchEngine, is_out_of_memory, pick_device
+
+
+@pytest.fixture
+def engine() -> TorchEngine:
+    return TorchEngine(build_model("unet", 3, {"base_channels": 2, "depth": 1}).train(), "cpu")
+
+
+def test_auto_is_a_device_that_works():
+    expected = "cuda" if torch.cuda.is_available() else "cpu"
+    assert pick_device("auto").type == expected
+    assert pick_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("device", ["tpu", "", "cuda:99", "meta", "hpu", "xpu", "cpu:cpu"])
+def test_devices_that_are_not_there(device):
+    with pytest.raises(ConfigError, match="cannot be used here"):
+        pick_device(device)
+
+
+def test_what_it_says_of_itself(engine):
+    assert engine.name == "torch cpu"
+    assert engine.stride == 1
+    assert not engine.model.training
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 7), (8, 8)])
+def test_scores_are_plain_float32_arrays(engine, size):
+    batch = np.random.default_rng(0).normal(size=(2, 3, *size)).astype(np.float32)
+    before = batch.copy()
+    logits = engine.low_logits(batch)
+    assert isinstance(logits, np.ndarray)
+    assert logits.dtype == np.float32
+    assert logits.flags.c_contiguous
+    assert logits.shape == (2, 3, size[0] + size[0] % 2, size[1] + size[1] % 2)
+    with torch.inference_mode():
+        expected = engine.model.low_logits(torch.from_numpy(batch)).numpy()
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
+    np.testing.assert_array_equal(batch, before)
+
+
+def allocate_a_petabyte(_x):
+    return torch.empty(10**15)
+
+
+def fail_with(error):
+    def fail(_x):
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    "low_logits", [allocate_a_petabyte, fail_with(torch.OutOfMemoryError("cuda")), fail_with(MemoryError())]
+)
+def test_out_of_memory_is_a_resource_error_that_says_what_to_do(engine, monkeypatch, low_logits):
+    monkeypatch.setattr(engine.model, "low_logits", low_logits)
+    with pytest.raises(ResourceError, match=r"out of memory on cpu at 7 × 5; give a smaller --size"):
+        engine.low_logits(np.zeros((1, 3, 5, 7), np.float32))
+
+
+def test_other_faults_are_not_called_out_of_memory(engine, monkeypatch):
+    monkeypatch.setattr(engine.model, "low_logits", fail_with(RuntimeError("sizes do not match")))
+    with pytest.raises(RuntimeError, match="sizes do not match"):
+        engine.low_logits(np.zeros((1, 3, 5, 7), np.float32))
+    assert not is_out_of_memory(ValueError("DefaultCPUAllocator: can't allocate memory"))

@@ -1,0 +1,414 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cyclopts import App
+from PIL import Image
+
+from segscape import cli
+from segscape.cli import app, main
+from segscape.errors import (
+    ConfigError,
+    DataError,
+    ImageError,
+    InputError,
+    ModelError,
+    ResourceError,
+    SegscapeError,
+    TrainingDiverged,
+)
+from segscape.models.bundle import read_card
+from segscape.predict import predictor as predictor_module
+
+SOURCE = Path(cli.__file__).parents[1]
+
+
+def verbs(group: App, names: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command, as it is typed."""
+    for name in group:
+        if not name.startswith("-"):
+            inner = list(verbs(group[name], (*names, name)))
+            yield from inner or [(*names, name)]
+
+
+def fresh_process(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, env=environment, timeout=200, **options
+    )
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """run(*arguments) -> (exit code, stdout, stderr), in an empty folder; a traceback fails the test."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SEGSCAPE_DEBUG", raising=False)
+
+    def go(*arguments: Any) -> tuple[int, str, str]:
+        code = main([str(a) for a in arguments])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return code, out, err
+
+    return go
+
+
+# --- help and usage
+
+
+def test_all_verbs_are_known():
+    """A new verb is added here, and to the tests of its own."""
+    assert {" ".join(verb) for verb in verbs(app)} == {
+        "data check",
+        "evaluate",
+        "models list",
+        "models show",
+        "predict",
+        "train",
+    }
+
+
+@pytest.mark.parametrize("verb", list(verbs(app)), ids=" ".join)
+def test_every_verb_helps_with_an_example(run, verb):
+    code, out, err = run(*verb, "--help")
+    assert (code, err) == (0, "")
+    assert f"Example: segscape {' '.join(verb)}" in out
+    assert "--json" in out
+    assert "Exit codes: 0 done" in out
+    assert out.count("│ --") <= 12
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("data",), ("models",)])
+def test_groups_show_their_verbs(run, arguments):
+    code, out, err = run(*arguments)
+    assert (code, err) == (0, "")
+    assert "Usage: segscape" in out
+
+
+def test_version(run):
+    from segscape import __version__
+
+    assert run("--version") == (0, f"{__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("predict",), "INPUTS"),
+        (("predict", "a.jpg", "--colour"), "--colour"),
+        (("predict", "-a.jpg"), "-a.jpg"),
+        (("predict", "a.jpg", "--max-pixels", "many"), "many"),
+        (("predict", "a.jpg", "--model"), "--model"),
+        (("preduct", "a.jpg"), "preduct"),
+        (("evaluate", "street"), "DATA"),
+        (("train",), "RECIPE"),
+        (("data", "check", "a", "b"), "b"),
+        (("models", "show"), "NAME"),
+    ],
+)
+def test_wrong_usage_says_what_and_exits_with_2(run, arguments, says):
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert says in err
+    assert "segscape --help" in err
+
+
+# --- predict
+
+
+def test_predict_writes_and_says_what(run, make_photo, tiny_bundle, tmp_path):
+    photo = make_photo("a.png")
+    code, out, err = run("predict", photo, "--model", tiny_bundle, "--out", "res")
+    assert (code, err) == (0, "")
+    first, *paths = out.splitlines()
+    assert first.startswith(f"{photo}: 32 × 24, ")
+    assert "%" in first
+    assert [path.strip() for path in paths] == ["res/a.overlay.jpg", "res/a.labels.png", "res/a.json"]
+    assert all((tmp_path / path.strip()).stat().st_size for path in paths)
+
+
+def test_predict_writes_into_a_folder_of_its_own_by_default(run, make_photo, tiny_bundle, tmp_path):
+    assert run("predict", make_photo("a.png"), "--model", tiny_bundle, "--quiet")[0] == 0
+    assert (tmp_path / "segscape-out" / "a.json").exists()
+
+
+@pytest.mark.parametrize("out", [None, "res"])
+def test_predict_json_is_one_document(run, make_photo, tiny_bundle, tmp_path, out):
+    make_photo("photos/a.png")
+    make_photo("photos/b.png", width=20)
+    (tmp_path / "photos" / "bad.png").write_text("not a picture")
+    code, text, err = run("predict", "photos", "--model", tiny_bundle, "--json", *(["--out", out] if out else []))
+    document = json.loads(text)
+    assert code == 2
+    assert [result["source"] for result in document["results"]] == ["photos/a.png", "photos/b.png"]
+    assert [failure["source"] for failure in document["failed"]] == ["photos/bad.png"]
+    assert document["model"] == read_card(tiny_bundle).id
+    assert "1 of 3 inputs failed" in err
+    for result in document["results"]:
+        assert all((tmp_path / path).exists() for path in result["written"].values())
+        assert len(result["written"]) == (3 if out else 0)
+    assert not (tmp_path / "segscape-out").exists()
+
+
+def test_predict_with_all_its_options(run, make_photo, tiny_bundle):
+    make_photo("a.png")
+    options = ("--tta", "flip,scale", "--size", "64", "--device", "cpu", "--max-pixels", "768", "--quiet", "--json")
+    code, out, err = run("predict", "a.png", "a.png", "./*.png", "--model", tiny_bundle, *options)
+    assert (code, err) == (0, "")
+    assert len(json.loads(out)["results"]) == 1
+
+
+@pytest.mark.parametrize("name", ["-a.png", "--out.png", "new\nline.png", "\x1b[31mred.png", "<b>[bold]x.png"])
+def test_predict_of_odd_names(run, make_photo, tiny_bundle, name):
+    make_photo(name)
+    code, out, err = run("predict", "--model", tiny_bundle, "--out", "res", "--", name)
+    assert (code, err) == (0, "")
+    assert len(out.splitlines()) == 4
+    assert "\x1b" not in out
+    (Path("res") / f"{name.removesuffix('.png')}.json").stat()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("missing.png",), "no such file"),
+        (("*.tiff",), "matches no file"),
+        (("a.png", "--tta", "turn"), "knows flip, scale, not turn"),
+        (("a.png", "--size", "huge"), '"model", "native" or 16'),
+        (("a.png", "--device", "tpu"), "'tpu' cannot be used here"),
+        (("a.png", "--max-pixels", "5"), "a.png"),
+        (("a.png", "--out", "a.png"), "cannot be written here"),
+        (("a.png", "--model", "nosuch"), "no model 'nosuch'"),
+        (("a.png", "--model", "a.png"), "not a model bundle"),
+        (("a.png", "--model", "."), "is a folder"),
+    ],
+)
+def test_predict_of_what_cannot_be_exits_with_2(run, make_photo, tiny_bundle, arguments, says):
+    make_photo("a.png")
+    model = () if "--model" in arguments else ("--model", tiny_bundle)
+    code, out, err = run("predict", *arguments, *model)
+    assert (code, out) == (2, "")
+    assert says in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_wrong_option_is_said_once_for_many_files(run, make_photo, tiny_bundle):
+    for i in range(3):
+        make_photo(f"photos/{i}.png")
+    code, _, err = run("predict", "photos", "--model", tiny_bundle, "--tta", "turn", "--quiet")
+    assert code == 2
+    assert err.count("not turn") == 1
+
+
+# --- evaluate, data check, models
+
+
+def test_evaluate_measures_and_records(run, make_mask_folder, tiny_bundle, tmp_path):
+    data = make_mask_folder(test=3)
+    bundle = tmp_path / "m.safetensors"
+    bundle.write_bytes(tiny_bundle.read_bytes())
+    code, out, err = run("evaluate", bundle, data, "--json", "--quiet", "--record", "--tta", "flip", "--size", "48")
+    assert (code, err) == (0, "")
+    report = json.loads(out)
+    assert report["num_images"] == 3
+    assert 0 <= report["miou"] <= 1
+    assert set(report["iou"]) == {"sky", "road", "car"}
+    assert report["ece"] is not None
+    assert read_card(bundle).metrics["test"]["miou"] == report["miou"]
+
+    code, out, err = run("evaluate", bundle, f"folder:{data}")
+    assert code == 0
+    assert "road" in out
+    assert f"data: folder at {data}" in err
+
+
+def test_evaluate_writes_a_report(run, make_mask_folder, tiny_bundle):
+    code, out, err = run(
+        "evaluate", tiny_bundle, make_mask_folder(val=2), "--split", "val", "--out", "report", "--quiet"
+    )
+    assert (code, err) == (0, "")
+    assert "report/report.html" in out
+    assert "data:image/png;base64" in Path("report/report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [(("data", "--split", "val"), "has no split 'val'"), (("nowhere",), "does not exist"), (("coco:data",), "no kind")],
+)
+def test_evaluate_of_what_is_not_there(run, make_mask_folder, tiny_bundle, arguments, says):
+    make_mask_folder(test=1)
+    code, out, err = run("evaluate", tiny_bundle, *arguments)
+    assert (code, out) == (2, "")
+    assert says in err
+
+
+def test_evaluate_on_other_classes_is_refused(run, make_mask_folder, tiny_bundle):
+    data = make_mask_folder(test=1)
+    text = (data / "labels.json").read_text("utf-8")
+    (data / "labels.json").write_text(text.replace('"road"', '"street"'), "utf-8")
+    code, _, err = run("evaluate", tiny_bundle, data, "--quiet")
+    assert code == 2
+    assert "only the model has road" in err
+
+
+def test_data_check_of_a_sound_data_set(run, make_mask_folder):
+    data = make_mask_folder(train=2, test=1)
+    code, out, _ = run("data", "check", data)
+    assert code == 0
+    assert out.splitlines()[-1].startswith("ready to train")
+    code, out, err = run("data", "check", data, "--json", "--quiet")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["ok"] is True
+
+
+def test_data_check_exits_with_1_on_faults(run, make_mask_folder):
+    data = make_mask_folder(train=2)
+    Image.fromarray(np.full((24, 32), 37, np.uint8)).save(data / "labels" / "train" / "0.png")
+    code, out, _ = run("data", "check", data, "--json", "--quiet")
+    assert code == 1
+    assert [fault["kind"] for fault in json.loads(out)["errors"]] == ["label-values"]
+    code, out, _ = run("data", "check", data, "--quiet")
+    assert code == 1
+    assert "37" in out
+    assert run("data", "check", "nowhere", "--quiet")[0] == 1
+
+
+def test_models_are_listed_and_shown(run, tiny_bundle, monkeypatch):
+    monkeypatch.setattr(predictor_module, "_WEIGHTS", tiny_bundle.parent)
+    code, out, err = run("models", "list")
+    assert (code, err) == (0, "")
+    assert "tiny" in out
+    assert "unet" in out
+    code, out, _ = run("models", "list", "--json")
+    (entry,) = json.loads(out)
+    assert (code, entry["name"], entry["network"], entry["classes"]) == (0, "tiny", "unet", 3)
+    for name in ("tiny", tiny_bundle):
+        code, out, err = run("models", "show", name)
+        assert (code, err) == (0, "")
+        assert "label_set: sky, road, car" in out
+        assert "  base_channels: 4" in out
+    code, out, _ = run("models", "show", "tiny", "--json")
+    assert json.loads(out) == read_card(tiny_bundle).to_dict()
+
+
+def test_models_list_without_any(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(predictor_module, "_WEIGHTS", tmp_path)
+    assert run("models", "list", "--json") == (0, "[]\n", "")
+    assert run("models", "list")[0] == 0
+
+
+def test_models_show_of_no_model(run):
+    code, out, err = run("models", "show", "nosuch")
+    assert (code, out) == (2, "")
+    assert "no model 'nosuch'" in err
+
+
+def test_train_of_no_recipe(run):
+    code, out, err = run("train", "missing.toml")
+    assert (code, out) == (2, "")
+    assert "missing.toml" in err
+
+
+# --- what goes wrong
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (SegscapeError("the gate said no"), 1, "the gate said no"),
+        (InputError("bad"), 2, "bad"),
+        (ImageError("bad"), 2, "bad"),
+        (DataError("bad"), 2, "bad"),
+        (ModelError("bad"), 2, "bad"),
+        (ConfigError("bad"), 2, "bad"),
+        (TrainingDiverged("step 5"), 3, "step 5"),
+        (ResourceError("disk full"), 4, "disk full"),
+        (MemoryError(), 4, "out of memory"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (RuntimeError("a bug"), 1, "a fault of Segscape's own: RuntimeError: a bug"),
+        (KeyError("x"), 1, "a fault of Segscape's own: KeyError: 'x'"),
+        (OSError(5, "Input/output error"), 1, "a fault of Segscape's own"),
+    ],
+)
+def test_exit_codes(run, monkeypatch, error, code, says):
+    def fail(_name: str) -> None:
+        raise error
+
+    monkeypatch.setattr(predictor_module, "find_model", fail)
+    found, out, err = run("models", "show", "x")
+    assert (found, out) == (code, "")
+    assert err.startswith("segscape: ")
+    assert says in err
+    if "own" in says:
+        assert "SEGSCAPE_DEBUG=1" in err
+
+
+def test_debugging_shows_where_it_broke(run, monkeypatch):
+    def fail(_name: str) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(predictor_module, "find_model", fail)
+    monkeypatch.setenv("SEGSCAPE_DEBUG", "1")
+    with pytest.raises(RuntimeError, match="a bug"):
+        main(["models", "show", "x"])
+
+
+def test_control_characters_in_an_error_do_not_reach_the_terminal(run):
+    _, _, err = run("models", "show", "\x1b]0;owned\x07\nx")
+    assert err.isprintable() or set(err) - {"\n"} == {c for c in err if c.isprintable()}
+
+
+# --- fresh processes (seconds each)
+
+
+def test_importing_the_command_line_and_its_help_need_no_torch():
+    code = (
+        "import sys; from segscape.cli import main; main(['--help']); main(['predict', '--help']);"
+        "print([m for m in ('torch', 'cv2', 'timm', 'accelerate', 'pydantic', 'matplotlib') if m in sys.modules])"
+    )
+    result = fresh_process("-c", code)
+    assert result.stdout.splitlines()[-1] == "[]", result.stderr
+
+
+def test_a_fresh_process_segments_a_photo_and_survives_a_closed_pipe(make_photo, tiny_bundle, tmp_path):
+    photo = make_photo("a.png")
+    arguments = ("-m", "segscape", "predict", str(photo), "--model", str(tiny_bundle), "--json")
+    result = fresh_process(*arguments, cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert json.loads(result.stdout)["results"][0]["size"] == {"height": 24, "width": 32}
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+    reader, writer = os.pipe()
+    os.close(reader)  # as `segscape … | head` leaves it
+    process = subprocess.run(
+        [sys.executable, "-m", "segscape", "--help"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        timeout=200,
+        check=False,
+    )
+    os.close(writer)
+    assert (process.returncode, process.stderr) == (0, b"")
+
+
+def test_ctrl_c_ends_a_run_with_130(tiny_bundle, make_photo, tmp_path):
+    make_photo("a.png")
+    code = (
+        "import os, signal, sys\n"
+        "from segscape.cli import main\n"
+        "from segscape.predict import files\n"
+        "files.read_image = lambda *a, **o: (os.kill(os.getpid(), signal.SIGINT), __import__('time').sleep(0.2))\n"
+        f"sys.exit(main(['predict', 'a.png', '--model', {str(tiny_bundle)!r}]))\n"
+    )
+    result = fresh_process("-c", code, cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (130, "")
+    assert result.stderr == "segscape: interrupted\n"
+    assert signal.getsignal(signal.SIGINT) is not None

@@ -1,0 +1,385 @@
+import io
+import itertools
+import json
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import PIL.Image
+import pytest
+from PIL import ImageFont
+
+from segscape import render
+from segscape.errors import InputError
+from segscape.image import Image
+from segscape.labels import Label, LabelSet
+from segscape.predict.regions import regions_from_label_map
+from segscape.result import Segmentation
+
+ROAD, CAR, SKY = (110, 80, 140), (40, 80, 200), (128, 180, 230)
+LABELS = LabelSet("street", (Label("road", ROAD), Label("car", CAR, thing=True), Label("sky", SKY)))
+HALVES = np.repeat(np.array([[2, 0]], np.uint8), 20, axis=0).repeat(20, axis=1)  # 20 × 40: sky left, road right
+
+
+def grey(height: int, width: int, value: int = 100) -> np.ndarray:
+    return np.full((height, width, 3), value, np.uint8)
+
+
+def result(of: np.ndarray, source: str = "photo.png", **changes) -> Segmentation:
+    """A segmentation with the label map ``of`` on a grey photo."""
+    fields = {"size": of.shape, "label_set": LABELS, "label_map": of, "image": Image(grey(*of.shape), source)}
+    return Segmentation(**fields | changes)
+
+
+def count(picture: np.ndarray, color: tuple[int, int, int]) -> int:
+    return int((picture == color).all(axis=2).sum())
+
+
+# --- colours ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_color_labels(dtype):
+    colors = render.color_labels(np.array([[0, 1, 2], [3, 255, 0]], dtype), LABELS)
+    assert colors.dtype == np.uint8
+    assert colors.tolist() == [[[*ROAD], [*CAR], [*SKY]], [[0, 0, 0], [0, 0, 0], [*ROAD]]]
+
+
+def test_color_labels_takes_ids_beyond_the_palette_and_palettes_beyond_the_ids():
+    assert render.color_labels(np.array([[65535]], np.uint16), LABELS).tolist() == [[[0, 0, 0]]]
+    wide = LabelSet("wide", LABELS.labels, ignore_index=65535)
+    assert render.color_labels(np.array([[1]], np.uint8), wide).tolist() == [[[*CAR]]]
+
+
+@pytest.mark.parametrize(
+    "label_map", [np.zeros((2, 2), np.int32), np.zeros(4, np.uint8), np.zeros((2, 2, 1), np.uint8)]
+)
+def test_color_labels_refuses_what_is_no_label_map(label_map):
+    with pytest.raises(InputError, match="label map"):
+        render.color_labels(label_map, LABELS)
+
+
+# --- overlay ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("alpha", "left", "right"),
+    [(0.0, [100] * 3, [100] * 3), (1.0, [*SKY], [*ROAD]), (0.5, [114, 140, 165], [105, 90, 120])],
+)
+def test_overlay_blends_photo_and_colors(alpha, left, right):
+    picture = render.overlay(grey(20, 40), result(HALVES), alpha)
+    x = (picture.shape[1] - 40) // 2
+    assert picture[10, x + 5].tolist() == left
+    assert picture[10, x + 35].tolist() == right
+
+
+def test_overlay_draws_a_light_line_between_classes_and_nowhere_else():
+    picture = render.overlay(grey(20, 40), result(HALVES), 1.0)
+    x = (picture.shape[1] - 40) // 2
+    row = picture[10, x : x + 40].astype(int)
+    different = [i for i in range(40) if row[i].tolist() not in ([*SKY], [*ROAD])]
+    assert different == [20]
+    assert (row[20] > ROAD).all()
+
+
+def test_overlay_leaves_pixels_without_a_class_as_they_are():
+    label_map = np.where(HALVES == 2, 255, 0).astype(np.uint8)
+    picture = render.overlay(grey(20, 40), result(label_map), 1.0)
+    x = (picture.shape[1] - 40) // 2
+    assert (picture[:20, x : x + 20] == 100).all()
+    assert picture[10, x + 35].tolist() == [*ROAD]
+
+
+def test_overlay_does_not_change_the_photo():
+    photo = grey(20, 40)
+    render.overlay(photo, result(HALVES))
+    assert (photo == 100).all()
+
+
+def test_overlay_without_a_label_map_draws_regions_small_over_large_with_borders_between_touching_ones():
+    label_map = np.full((30, 60), 255, np.uint8)
+    label_map[5:25, 5:55] = 1
+    large = regions_from_label_map(label_map, LABELS)[0]
+    label_map[:] = 255
+    label_map[10:20, 20:40] = 2
+    small = regions_from_label_map(label_map, LABELS)[0]
+    small = type(small)(2, small.label, None, small.box, small.area_px, small.mask)
+    picture = render.overlay(grey(30, 60), result(label_map, label_map=None, regions=(small, large)), 1.0)
+    x = (picture.shape[1] - 60) // 2
+    assert picture[15, x + 30].tolist() == [*SKY]
+    assert picture[7, x + 10].tolist() == [*CAR]
+    assert picture[1, x + 1].tolist() == [100] * 3
+    twin = type(small)(3, large.label, None, small.box, small.area_px, small.mask)  # same class, own object
+    picture = render.overlay(grey(30, 60), result(label_map, label_map=None, regions=(large, twin)), 1.0)
+    assert picture[15, x + 20].tolist() not in ([*CAR], [100] * 3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "alpha", "says"),
+    [((40, 20, 3), 0.5, "does not fit"), ((20, 40, 3), 1.5, "alpha"), ((20, 40), 0.5, "RGB")],
+)
+def test_overlay_refuses(shape, alpha, says):
+    with pytest.raises(InputError, match=says):
+        render.overlay(np.zeros(shape, np.uint8), result(HALVES), alpha)
+
+
+# --- legend -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def texts(monkeypatch):
+    """What is drawn as text: (x, y, text) in the order of drawing."""
+    drawn = []
+    from PIL import ImageDraw
+
+    original = ImageDraw.ImageDraw.text
+
+    def text(self, xy, text, **options):
+        drawn.append((*xy, text))
+        return original(self, xy, text, **options)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", text)
+    return drawn
+
+
+def test_the_legend_lists_the_classes_that_occur_by_area(texts):
+    label_map = np.zeros((40, 50), np.uint8)
+    label_map[:10] = 2
+    label_map[0, :2] = 255  # not counted as a class, but as pixels: 498 of 2000
+    picture = render.overlay(grey(40, 50), result(label_map))
+    assert [t for *_, t in texts] == ["road", "75.0 %", "sky", "24.9 %"]
+    legend = picture[40:]
+    assert count(legend, ROAD) > 100
+    assert count(legend, SKY) > 100
+    assert count(legend, CAR) == 0
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(1.0, "100.0 %"), (0.2345, "23.4 %"), (0.001, "0.1 %"), (0.0009, "<0.1 %"), (1e-9, "<0.1 %")]
+)
+def test_shares_are_rounded_for_reading(share, text):
+    assert render._percent(share) == text
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (1, 2), (2, 1), (1, 5000), (5000, 1), (37, 61), (240, 240), (360, 480), (1200, 1600)]
+)
+def test_the_picture_is_whole_at_every_size_and_the_legend_stays_inside(shape, texts):
+    label_map = np.resize(np.array([0, 1, 2], np.uint8), shape)
+    picture = render.overlay(grey(*shape), result(label_map), 0.0)
+    height, width = shape
+    assert picture.dtype == np.uint8
+    assert picture.shape[1] == max(width, 240)
+    legend = picture[height:]
+    assert 25 <= len(legend) <= max(100, 0.5 * height)
+    # Nothing is cut: a margin of paper runs around the legend.
+    assert (legend[[0, -1]] == 255).all()
+    assert (legend[:, [0, -1]] == 255).all()
+    size_px = render._font_size(height, max(width, 240))
+    font = ImageFont.load_default(size=size_px)
+    assert size_px >= 12
+    assert all(0 <= x <= picture.shape[1] for x, *_ in texts)
+    names = [(x, y, x + font.getlength(t)) for x, y, t in texts if "%" not in t]
+    shares = [(x - font.getlength(t), y, x) for x, y, t in texts if "%" in t]
+    entries = sorted((y, a0, b1) for (a0, y, a1), (b0, _, b1) in zip(names, shares, strict=True) if a1 < b0)
+    assert len(entries) == len(names)  # no name runs into its share
+    assert all(a[2] < b[1] for a, b in itertools.pairwise(entries) if a[0] == b[0])
+
+
+def test_long_names_are_cut_and_strange_ones_stay_on_their_line(texts):
+    strange = LabelSet("s", (Label("a very long name indeed " * 9, ROAD), Label("two\nlines\t<b>", SKY)))
+    render.overlay(grey(20, 40), result(np.resize(np.array([0, 1], np.uint8), (20, 40)), label_set=strange))
+    names = [t for *_, t in texts if "%" not in t]
+    assert names[0].startswith("a very long name")
+    assert names[0].endswith("…")
+    assert names[1] == "two lines <b>"
+    assert ImageFont.load_default(size=12).getlength(names[0]) < 240
+
+
+def test_many_classes_take_as_many_rows_as_they_need(texts):
+    colors = [(i, 99, 255 - i) for i in range(60)]
+    many = LabelSet("many", tuple(Label(f"class {i}", color) for i, color in enumerate(colors)))
+    label_map = np.arange(60, dtype=np.uint8).repeat(60).reshape(60, 60)
+    legend = render.overlay(grey(60, 60), result(label_map, label_set=many))[60:]
+    assert len(texts) == 2 * 60
+    assert all(count(legend, color) > 50 for color in colors)
+
+
+@pytest.mark.parametrize("label_map", [np.full((20, 40), 255, np.uint8), None])
+def test_a_picture_without_any_class_says_so(label_map, texts):
+    picture = render.overlay(grey(20, 40), result(HALVES, label_map=label_map))
+    assert [t for *_, t in texts] == ["no class found"]
+    assert (picture[:20, 100:140] == 100).all()
+
+
+# --- panels -----------------------------------------------------------------------------------------------------
+
+
+def test_side_by_side_keeps_every_panel_as_it_is(texts):
+    panels = [
+        ("Photo", grey(60, 80, 10)),
+        ("Prediction\n", grey(90, 70, 20)),
+        ("A title wider than its panel", grey(5, 5, 30)),
+    ]
+    picture = render.side_by_side(panels)
+    assert [count(picture, (v, v, v)) for v in (10, 20, 30)] == [60 * 80, 90 * 70, 5 * 5]
+    assert [t for *_, t in texts] == ["Photo", "Prediction", "A title wider than its panel"]
+    tops = [np.argwhere((picture == v).all(axis=2)).min(axis=0) for v in (10, 20, 30)]
+    assert len({int(y) for y, _ in tops}) == 1
+    assert [int(x) for _, x in tops] == [int(x) for x, *_ in texts]
+    assert (picture[:, -1] == 255).all()
+
+
+@pytest.mark.parametrize("panels", [[], [("x", np.zeros((2, 2), np.uint8))], [("x", np.zeros((2, 2, 3)))]])
+def test_side_by_side_refuses(panels):
+    with pytest.raises(InputError):
+        render.side_by_side(panels)
+
+
+# --- files ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (17, 31)])
+def test_label_pngs_are_lossless(tmp_path, dtype, shape):
+    label_map = np.random.default_rng(0).integers(0, np.iinfo(dtype).max + 1, shape).astype(dtype)
+    render.write_label_png(tmp_path / "x.png", label_map, LABELS)
+    with PIL.Image.open(tmp_path / "x.png") as picture:
+        assert picture.mode == ("P" if dtype == np.uint8 else "I;16")
+        np.testing.assert_array_equal(np.array(picture), label_map)
+    if dtype == np.uint16:
+        np.testing.assert_array_equal(cv2.imread(str(tmp_path / "x.png"), cv2.IMREAD_UNCHANGED), label_map)
+
+
+def test_label_pngs_show_the_colors_of_the_classes(tmp_path):
+    label_map = np.array([[0, 1, 2, 255]], np.uint8)
+    render.write_label_png(tmp_path / "x.png", label_map, LABELS)
+    with PIL.Image.open(tmp_path / "x.png") as picture:
+        assert np.array(picture.convert("RGB")).tolist() == [[[*ROAD], [*CAR], [*SKY], [0, 0, 0]]]
+
+
+def test_pngs_are_lossless_and_jpegs_nearly_and_both_are_rgb(tmp_path):
+    y, x = np.mgrid[:40, :60]
+    pixels = np.stack([y * 6, x * 4, np.full_like(x, 30)], 2).astype(np.uint8)
+    render.write_png(tmp_path / "x.png", pixels)
+    render.write_jpeg(tmp_path / "x.jpg", pixels)
+    for name, most in (("x.png", 0), ("x.jpg", 12)):
+        with PIL.Image.open(tmp_path / name) as picture:
+            assert picture.mode == "RGB"
+            assert set(picture.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}  # and no metadata
+            assert np.abs(np.array(picture).astype(int) - pixels).max() <= most
+
+
+@pytest.mark.parametrize(("shape", "size"), [((1, 70000), (65500, 1)), ((70000, 3), (2, 65500))])
+def test_jpegs_too_long_for_the_format_are_scaled_down(tmp_path, shape, size):
+    render.write_jpeg(tmp_path / "x.jpg", grey(*shape))
+    with PIL.Image.open(tmp_path / "x.jpg") as picture:
+        assert picture.size == size
+
+
+@pytest.mark.parametrize("write", [render.write_png, render.write_jpeg])
+@pytest.mark.parametrize("pixels", [np.zeros((2, 2), np.uint8), np.zeros((2, 2, 4), np.uint8), np.zeros((2, 2, 3))])
+def test_only_rgb_pictures_are_written(tmp_path, write, pixels):
+    with pytest.raises(InputError, match="RGB"):
+        write(tmp_path / "x", pixels)
+    assert not list(tmp_path.iterdir())
+
+
+def test_save_writes_overlay_labels_and_json(tmp_path):
+    segmentation = result(HALVES, regions=regions_from_label_map(HALVES, LABELS), source="天空/photo.v2.jpeg")
+    paths = render.save_segmentation(segmentation, tmp_path / "new" / "folder")
+    assert {k: p.name for k, p in paths.items()} == {
+        "overlay": "photo.v2.overlay.jpg",
+        "labels": "photo.v2.labels.png",
+        "json": "photo.v2.json",
+    }
+    assert sorted(p.name for p in (tmp_path / "new" / "folder").iterdir()) == sorted(p.name for p in paths.values())
+    assert json.loads(paths["json"].read_text("utf-8")) == segmentation.to_dict()
+    assert "天空" in paths["json"].read_text("utf-8")
+    with PIL.Image.open(paths["overlay"]) as picture:
+        np.testing.assert_allclose(np.array(picture).astype(int), segmentation.plot(), atol=60)
+    with PIL.Image.open(paths["labels"]) as picture:
+        np.testing.assert_array_equal(np.array(picture), HALVES)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kinds", "stem"),
+    [
+        ({"image": None}, {"labels", "json"}, "image"),
+        ({"label_map": None}, {"overlay", "json"}, "photo"),
+        ({"image": None, "label_map": None}, {"json"}, "image"),
+    ],
+)
+def test_save_writes_only_what_there_is(tmp_path, changes, kinds, stem):
+    paths = render.save_segmentation(result(HALVES, **changes), tmp_path)
+    assert set(paths) == kinds
+    assert paths["json"].name == f"{stem}.json"
+
+
+@pytest.mark.parametrize(
+    ("stem", "name"),
+    [
+        ("a", "a"),
+        ("a.b", "a.b"),
+        ("../../etc/passwd", ".._.._etc_passwd"),
+        ("/abs", "_abs"),
+        ("c:\\x", "c:_x"),
+        ("new\nline", "new\nline"),
+        ("<img src=x onerror=y>", "<img src=x onerror=y>"),
+        ("-dash", "-dash"),
+        ("nul\0", "nul_"),
+        ("", "image"),
+        (".", "image"),
+        ("..", "image"),
+        (" ", "image"),
+    ],
+)
+def test_stems_stay_in_their_folder(tmp_path, stem, name):
+    paths = render.save_segmentation(result(HALVES), tmp_path / "out", stem)
+    assert {k: p.name for k, p in paths.items()} == {
+        "overlay": f"{name}.overlay.jpg",
+        "labels": f"{name}.labels.png",
+        "json": f"{name}.json",
+    }
+    assert all(p.parent == tmp_path / "out" and p.is_file() for p in paths.values())
+    assert list(tmp_path.iterdir()) == [tmp_path / "out"]
+
+
+def test_long_stems_are_cut_but_stay_different(tmp_path):
+    names = [render.save_segmentation(result(HALVES), tmp_path, "天" * 100 + end)["json"].name for end in "ab"]
+    assert names[0] != names[1]
+    assert all(name.startswith("天" * 66 + "-") and len(name.encode()) < 220 for name in names)
+
+
+@pytest.mark.parametrize(
+    ("source", "stem"),
+    [("<array>", "image"), ("<bytes>", "image"), ("dir/new\nline.png", "new\nline"), ("", "image"), ("..", "image")],
+)
+def test_the_stem_is_that_of_the_source(tmp_path, source, stem):
+    assert render.save_segmentation(result(HALVES, source), tmp_path)["json"].name == f"{stem}.json"
+
+
+def test_a_source_that_is_not_utf8_is_kept_exactly(tmp_path):
+    source = os.fsdecode(b"caf\xe9.png")
+    paths = render.save_segmentation(result(HALVES, source), tmp_path)
+    assert os.fsencode(paths["json"].name) == b"caf\xe9.json"
+    assert json.loads(paths["json"].read_text("utf-8"))["source"] == source
+
+
+def test_no_nan_gets_into_the_json(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        render.save_segmentation(result(HALVES, timings_ms={"decode": float("nan")}), tmp_path)
+    assert not list(tmp_path.glob("*.json"))
+
+
+def test_metadata_of_the_input_reaches_no_output(tmp_path):
+    buffer = io.BytesIO()
+    exif = PIL.Image.Exif()
+    exif[0x010E] = "SECRET-PLACE"
+    PIL.Image.fromarray(grey(20, 40)).save(buffer, "JPEG", exif=exif, comment=b"SECRET-PLACE")
+    assert b"SECRET-PLACE" in buffer.getvalue()
+    with PIL.Image.open(buffer) as picture:
+        image = Image(np.ascontiguousarray(picture), "photo.jpg")
+    paths = render.save_segmentation(result(HALVES, image=image), Path(tmp_path))
+    assert not any(b"SECRET" in p.read_bytes() or b"Exif" in p.read_bytes() for p in paths.values())
