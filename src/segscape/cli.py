@@ -249,7 +249,7 @@ def check(data: str, /, *, json_: Json = False, quiet: Quiet = False) -> int:
     """
     from segscape.data.checks import check_dataset
 
-    report = check_dataset(data, progress=Progress(quiet=quiet))
+    report = check_dataset(data, track=Progress(quiet=quiet))
     if json_:
         _print_json(report.to_dict())
     else:
@@ -373,6 +373,10 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # `segscape … | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except SystemExit as error:  # rich's way to say the same
+        if isinstance(error.__context__, BrokenPipeError):
+            return 0
+        raise
     except MemoryError:
         _complain("out of memory")
         return ResourceError.exit_code

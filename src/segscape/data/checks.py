@@ -35,7 +35,7 @@ import numpy as np
 from segscape.data import open_dataset
 from segscape.data.check_report import CheckReport, SplitStats
 from segscape.data.duplicates import Fingerprint, find_shared, fingerprint
-from segscape.data.frequencies import ClassFrequencies, Track, class_frequencies
+from segscape.data.frequencies import ClassFrequencies, ProgressCall, class_frequencies
 from segscape.data.label_files import RawValue, raw_counts, read_label_file, show_value
 from segscape.data.proposals import propose_map
 from segscape.data.sample import UNLABELLED_SPLITS, Dataset, Fault, Item, some
@@ -60,12 +60,12 @@ class _Scan:
     values: dict[RawValue, int] | None = None
 
 
-def check_dataset(dataset: Dataset | str | os.PathLike[str], track: Track | None = None) -> CheckReport:
+def check_dataset(dataset: Dataset | str | os.PathLike[str], progress: ProgressCall | None = None) -> CheckReport:
     """Read every file of a data set and report all its faults; never raises for what the data set holds.
 
     Args:
         dataset: an open data set, or what `segscape.data.open_dataset` takes.
-        track: shows how far it is (`segscape.progress.Progress` is one).
+        progress: shows how far it is (`segscape.progress.Progress` is one).
     """
     if not isinstance(dataset, Dataset):
         try:
@@ -74,7 +74,7 @@ def check_dataset(dataset: Dataset | str | os.PathLike[str], track: Track | None
             return CheckReport(os.fspath(dataset), None, None, faults=(Fault("layout", "error", (), str(error), ""),))
     items = [(split, item) for split, members in dataset.splits.items() for item in members]
     scans: dict[str, list[_Scan]] = {split: [] for split in dataset.splits}
-    for split, item in track(items, len(items), "checking data") if track else items:
+    for split, item in progress(items, len(items), "checking data") if progress else items:
         scans[split].append(_scan(item))
     everything = [scan for part in scans.values() for scan in part]
     value_faults, proposed = _check_values(dataset, everything)

@@ -10,7 +10,7 @@ import numpy as np
 
 from segscape.data.sample import Dataset
 
-Track = Callable[[Iterable[Any], int | None, str], Iterable[Any]]
+ProgressCall = Callable[[Iterable[Any], int | None, str], Iterable[Any]]
 """Wraps a loop and shows how far it is, called with (iterable, total, description): `segscape.progress.Progress`."""
 
 
@@ -42,7 +42,7 @@ class ClassFrequencies:
         return cls(pixels, image_pixels, images, int(ignored_pixels))
 
 
-def class_frequencies(dataset: Dataset, split: str, track: Track | None = None) -> ClassFrequencies:
+def class_frequencies(dataset: Dataset, split: str, progress: ProgressCall | None = None) -> ClassFrequencies:
     """Read every label file of a split and count.
 
     Raises:
@@ -50,7 +50,7 @@ def class_frequencies(dataset: Dataset, split: str, track: Track | None = None) 
     """
     items = dataset.split(split)
     counts, ignored = [], 0
-    for item in track(items, len(items), "counting classes") if track else items:
+    for item in progress(items, len(items), "counting classes") if progress else items:
         labels = dataset.read_labels(item)
         # An ignore index may lie just behind the classes, or far behind.
         count = np.bincount(labels.ravel(), minlength=len(dataset.label_set))[: len(dataset.label_set)]

@@ -50,9 +50,9 @@ def open_checked(recipe: Recipe, progress: Progress) -> Dataset:
     Raises:
         DataError: it has faults, the first ten of which are listed.
     """
-    dataset = open_dataset(recipe.data.path)
+    dataset = open_dataset(recipe.data.path, strict=False)  # so that the check lists what is wrong with the layout too
     progress.message(f"data: {dataset.kind} at {dataset.root}")
-    if faults := check_dataset(dataset, track=progress).errors:
+    if faults := check_dataset(dataset, progress).errors:
         listing = "\n".join(f"  {fault}" for fault in faults[:10])
         raise DataError(f"{dataset.root}: {len(faults)} fault(s); see `segscape data check`\n{listing}")
     for split in (recipe.data.train, recipe.data.val):
