@@ -249,7 +249,7 @@ def check(data: str, /, *, json_: Json = False, quiet: Quiet = False) -> int:
     """
     from segscape.data.checks import check_dataset
 
-    report = check_dataset(data, track=Progress(quiet=quiet))
+    report = check_dataset(data, Progress(quiet=quiet))
     if json_:
         _print_json(report.to_dict())
     else:
