@@ -275,7 +275,25 @@ def test_coco_strings_of_any_counts(counts, starts_with_zero):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "5", "7", "`", "6`", "/", "6/", "6p", "§", "6é", "O", "o" * 8 + "0", "6 ", "\x00", "66666O"]
+    "text",
+    [
+        "",
+        "5",
+        "7",
+        "`",
+        "6`",
+        "/",
+        "6/",
+        "6p",
+        "§",
+        "6é",
+        "O",
+        "o" * 8 + "0",
+        "6 ",
+        "\x00",
+        "66666O",
+        "V" + "P" * 6 + "0",
+    ],
 )
 def test_coco_strings_that_are_no_mask_are_refused(text):
     with pytest.raises(InputError):
@@ -355,6 +373,17 @@ POLYGONS = [
                 [[1, 1], [1, 2], [2, 2], [2, 1]],
                 [[2, 2], [2, 3], [3, 3], [3, 2]],
             ]
+        ],
+    ),
+    (  # a hole belongs to the piece around it, also when another piece begins before the hole does
+        dense("#######", "#...#.#", "#.#.#.#", "#...#.#", "#######"),
+        [
+            [
+                [[0, 0], [7, 0], [7, 5], [0, 5]],
+                [[1, 1], [1, 4], [4, 4], [4, 1]],
+                [[5, 1], [5, 4], [6, 4], [6, 1]],
+            ],
+            [[[2, 2], [3, 2], [3, 3], [2, 3]]],
         ],
     ),
     (  # a piece within a hole is a part of its own

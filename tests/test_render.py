@@ -74,10 +74,14 @@ def test_overlay_blends_photo_and_colors(alpha, left, right):
     assert picture[10, x + 35].tolist() == right
 
 
-def test_overlay_draws_a_light_line_between_classes_and_nowhere_else():
-    picture = render.overlay(grey(20, 40), result(HALVES), 1.0)
-    x = (picture.shape[1] - 40) // 2
-    row = picture[10, x : x + 40].astype(int)
+@pytest.mark.parametrize("turned", [False, True])
+def test_overlay_draws_a_light_line_between_classes_and_nowhere_else(turned):
+    label_map = HALVES.T if turned else HALVES
+    height, width = label_map.shape
+    picture = render.overlay(grey(height, width), result(label_map), 1.0)
+    x = (picture.shape[1] - width) // 2
+    photo = picture[:height, x : x + width]
+    row = (photo[:, 10] if turned else photo[10]).astype(int)
     different = [i for i in range(40) if row[i].tolist() not in ([*SKY], [*ROAD])]
     assert different == [20]
     assert (row[20] > ROAD).all()
@@ -185,6 +189,18 @@ def test_the_picture_is_whole_at_every_size_and_the_legend_stays_inside(shape, t
     entries = sorted((y, a0, b1) for (a0, y, a1), (b0, _, b1) in zip(names, shares, strict=True) if a1 < b0)
     assert len(entries) == len(names)  # no name runs into its share
     assert all(a[2] < b[1] for a, b in itertools.pairwise(entries) if a[0] == b[0])
+
+
+def test_columns_of_the_legend_keep_their_distance_at_every_width(texts):
+    eleven = LabelSet("s", tuple(Label("x" * (i + 3), (i, i, i)) for i in range(11)))
+    for width in range(240, 700, 11):
+        texts.clear()
+        label_map = np.arange(width, dtype=np.uint8)[None] % 11
+        render.overlay(grey(1, width), result(label_map, label_set=eleven))
+        names, shares = texts[::2], texts[1::2]
+        # The next name begins after its swatch (12 px and more) and a margin on both sides of the gap (12 px each).
+        steps = [(b[0] - a[0]) for a, b in zip(shares, names[1:], strict=False) if a[1] == b[1]]
+        assert all(step >= 12 + 24 for step in steps)
 
 
 def test_long_names_are_cut_and_strange_ones_stay_on_their_line(texts):

@@ -243,11 +243,11 @@ def intersection(a: RunLengths, box_a: Box, b: RunLengths, box_b: Box) -> int:
         return 0
     if not a.area or not b.area:
         return 0
-    top, height = min(box_a[1], box_b[1]), max(box_a[3], box_b[3]) - min(box_a[1], box_b[1])
+    height = max(box_a[3], box_b[3])
 
     def placed(mask: RunLengths, box: Box) -> tuple[np.ndarray, np.ndarray]:
         x, y0, y1 = mask.column_spans()
-        offset = (x + box[0]) * height + box[1] - top
+        offset = (x + box[0]) * height + box[1]
         return offset + y0, offset + y1
 
     (starts_a, ends_a), (starts, ends) = placed(a, box_a), placed(b, box_b)

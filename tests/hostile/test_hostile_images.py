@@ -154,6 +154,33 @@ def test_a_file_that_is_cut_short_is_an_error_that_names_it(tmp_path, format_, o
         as_image(path.read_bytes())
 
 
+@pytest.mark.parametrize("compression", [None, "tiff_deflate"])
+def test_a_cut_16_bit_tiff_is_found_before_the_decoder_can_grumble(capfd, compression):
+    content = saved("TIFF", DEEP, compression=compression)
+    with pytest.raises(ImageError, match="image file is truncated"):
+        read_image(content[:-9])
+    assert capfd.readouterr().err == ""
+
+
+def test_a_deep_tiff_with_separate_planes_is_refused_not_misread():
+    assert np.array_equal(read_image(tiff_planes(bits=8)).pixels, [[[1, 2, 3]]])
+    with pytest.raises(ImageError, match="separate colour planes of 16 bits; save it interleaved"):
+        read_image(tiff_planes(bits=16))
+
+
+def tiff_planes(bits):
+    """One pixel, (1, 2, 3) in three planes."""
+    tags = {256: (1, 1), 257: (1, 1), 258: (1, bits), 259: (1, 1), 262: (1, 2), 277: (1, 3), 278: (1, 1), 284: (1, 2)}
+    at = 8 + 2 + 12 * (len(tags) + 2) + 4
+    tags |= {273: (3, at), 279: (3, at + 12)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, *value) for tag, value in sorted(tags.items()))
+    size = bits // 8
+    data_at = at + 24
+    tables = struct.pack("<6I", *(data_at + size * i for i in range(3)), size, size, size)
+    data = np.array([1, 2, 3], f"<u{size}").tobytes()
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + struct.pack("<I", 0) + tables + data
+
+
 def test_a_truncated_pil_image_is_an_image_error():
     with pytest.raises(ImageError, match="this PIL image is damaged, truncated"):
         as_image(PIL.Image.open(io.BytesIO(JPEG[: len(JPEG) * 6 // 10])))

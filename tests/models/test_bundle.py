@@ -144,8 +144,9 @@ def test_the_hash_is_that_of_the_weights_alone(path):
     assert save_bundle(path, changed, FULL).sha256 != first.sha256
 
 
-def test_recorded_metrics_change_nothing_else(path):
-    before = save_bundle(path, random_net().state_dict(), FULL)
+@pytest.mark.parametrize("half", [True, False])
+def test_recorded_metrics_change_nothing_else(path, half):
+    before = save_bundle(path, random_net().state_dict(), FULL, half=half)
     weights = safetensors.torch.load_file(path)
     after = record_metrics(path, "test", {"miou": 0.75})
     assert after == read_card(path) == replace(before, metrics={**FULL.metrics, "test": {"miou": 0.75}})

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -42,6 +42,7 @@ def test_score_sees_multiples_and_forward_gives_the_size_back(multiple, stride, 
     assert model.seen.shape == (2, 3, *padded)
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(
     height=st.integers(1, 40),
     width=st.integers(1, 40),

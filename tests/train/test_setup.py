@@ -43,6 +43,8 @@ def test_normalisation_is_the_backbones(options: dict, mean: float) -> None:
     preprocess = setup.make_preprocess(recipe, model)
     assert preprocess.mean[0] == pytest.approx(mean)
     assert preprocess.long_side == 99
+    smaller = shapes_recipe(Path("none"), model=options, data__long_side=99, data__predict_long_side=50)
+    assert setup.make_preprocess(smaller, model).long_side == 50
 
 
 @pytest.mark.parametrize(("workers", "device", "expected"), [(3, "cpu", 3), ("auto", "cpu", 0), (0, "cuda", 0)])

@@ -47,7 +47,10 @@ class DataSection(_Section):
     val: str = "val"
     """Split that chooses the best checkpoint."""
     long_side: Positive | None = None
-    """Photos are brought to this long side, in training and prediction alike; unset keeps their size."""
+    """Photos are brought to this long side before they are augmented; unset keeps their size."""
+    predict_long_side: Positive | None = None
+    """Long side in validation and prediction; unset takes ``long_side``. A network that learned from crops, which show
+    little around an object, often does better on smaller photos than it was trained on: choose it on val."""
     terms: str = "not stated"
     """Licence or terms of the data, written on the model's card."""
     workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"

@@ -115,10 +115,10 @@ def frozen_modules(model: Network, recipe: Recipe) -> list[nn.Module]:
 
 
 def make_preprocess(recipe: Recipe, model: Network) -> Preprocess:
-    """What the network expects: its backbone's normalisation, the recipe's image size."""
+    """What the network expects: its backbone's normalisation, the recipe's size for prediction."""
     backbone = getattr(model, "backbone", None)
     mean, std = normalization(backbone.name if backbone is not None else None)
-    return Preprocess(mean, std, recipe.data.long_side)
+    return Preprocess(mean, std, recipe.data.predict_long_side or recipe.data.long_side)
 
 
 def make_criterion(recipe: Recipe, dataset: Dataset) -> tuple[WeightedSum, TrainTransform]:
