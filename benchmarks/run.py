@@ -27,7 +27,7 @@ from rich.table import Table
 from sklearn.metrics import confusion_matrix
 
 import segscape
-from segscape.evaluate.semantic import ConfusionMatrix
+from segscape.evaluate.metrics import ConfusionMatrix
 from segscape.files import write_text
 from segscape.image import read_image
 from segscape.models.bundle import load_bundle

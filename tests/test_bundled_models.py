@@ -8,7 +8,7 @@ import pytest
 
 import segscape
 from segscape.data import open_dataset
-from segscape.evaluate.semantic import ConfusionMatrix
+from segscape.evaluate.metrics import ConfusionMatrix
 from segscape.models.bundle import load_bundle, read_card
 from segscape.models.network import num_parameters
 from segscape.predict.predictor import bundled_models

@@ -14,14 +14,13 @@ from segscape.masks import (
     crop_to_box,
     from_coco_counts,
     from_coco_string,
-    from_polygons,
     intersection,
     iou,
     to_coco_counts,
     to_coco_string,
-    to_polygons,
     uncrop,
 )
+from segscape.polygons import from_polygons, to_polygons
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # other work may slow us
 masks = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=9))

@@ -6,7 +6,8 @@ import pytest
 from segscape.errors import InputError
 from segscape.image import Image
 from segscape.labels import Label, LabelSet
-from segscape.masks import RunLengths, from_coco_counts, from_polygons
+from segscape.masks import RunLengths, from_coco_counts
+from segscape.polygons import from_polygons
 from segscape.predict.regions import regions_from_label_map
 from segscape.result import Region, Segmentation
 

@@ -1,4 +1,4 @@
-"""Masks as run lengths: the truth from which dense masks, COCO counts and polygons are views.
+"""Masks as run lengths: the truth from which dense masks, COCO counts and polygons (`segscape.polygons`) are views.
 
 Pixels are numbered column by column (Fortran order, as COCO does): pixel (y, x) of a mask of height h has the
 number ``x * h + y``. A mask that is cropped travels with its box (x0, y0, x1, y1): integer pixels of the whole
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +17,6 @@ import numpy.typing as npt
 from segscape.errors import InputError
 
 Box = tuple[int, int, int, int]
-Rings = list[list[list[int]]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +37,7 @@ class RunLengths:
     counts: np.ndarray
 
     def __post_init__(self) -> None:
-        size = _checked_size(self.size)
+        size = checked_size(self.size)
         counts = _checked_counts(self.counts)
         if np.count_nonzero(counts[1:]) != len(counts) - 1:
             raise InputError(f"run lengths of a mask of {size}: only the first run may be 0, got {_short(counts)}")
@@ -93,7 +91,7 @@ class RunLengths:
         Raises:
             InputError: the intervals leave the mask.
         """
-        size = _checked_size(size)
+        size = checked_size(size)
         total = size[0] * size[1]
         filled = ends > starts
         starts, ends = starts[filled], np.maximum.accumulate(ends[filled])
@@ -128,7 +126,7 @@ class RunLengths:
         starts, ends = self.intervals()
         first_x = starts // height
         pieces = (ends - 1) // height - first_x + 1
-        x = np.repeat(first_x, pieces) + _ranges(pieces)
+        x = np.repeat(first_x, pieces) + ranges(pieces)
         return (
             x,
             np.maximum(np.repeat(starts, pieces) - x * height, 0),
@@ -156,7 +154,7 @@ def uncrop(mask: RunLengths, box: Box, size: tuple[int, int]) -> RunLengths:
     Raises:
         InputError: the mask does not fill its box, or the box leaves the image.
     """
-    height, width = _checked_size(size)
+    height, width = checked_size(size)
     x0, y0, x1, y1 = box
     _check_box(mask, box)
     if x0 < 0 or y0 < 0 or x1 > width or y1 > height:
@@ -181,7 +179,7 @@ def from_coco_counts(counts: Sequence[int] | np.ndarray, size: tuple[int, int]) 
     Raises:
         InputError: the counts are not non-negative integers that add up to height × width.
     """
-    height, width = _checked_size(size)
+    height, width = checked_size(size)
     edges = np.cumsum(_checked_counts(counts))
     if edges[-1] != height * width:
         raise InputError(f"COCO counts add up to {edges[-1]}, but a mask of {size} has {height * width} pixels")
@@ -224,7 +222,7 @@ def from_coco_string(text: str | bytes, size: tuple[int, int]) -> RunLengths:
     lengths = np.diff(last, prepend=-1)
     if lengths.max() > 7:
         raise InputError(f"compressed COCO counts hold a number of more than 35 bits: {shown!r}")
-    values = np.add.reduceat((groups & 31) << (5 * _ranges(lengths)), last - lengths + 1)
+    values = np.add.reduceat((groups & 31) << (5 * ranges(lengths)), last - lengths + 1)
     values -= np.where(groups[last] & 16, 1 << (5 * lengths), 0)
     values[1::2] = np.cumsum(values[1::2])
     values[2::2] = np.cumsum(values[2::2])
@@ -272,143 +270,7 @@ def iou(a: RunLengths, box_a: Box, b: RunLengths, box_b: Box) -> float:
     return shared / union if union else 0.0
 
 
-def to_polygons(mask: RunLengths, offset: tuple[int, int] = (0, 0)) -> list[Rings]:
-    """The exact outlines of a mask on pixel corners: pixel (y, x) is the square (x, y)–(x + 1, y + 1).
-
-    A part is one 4-connected piece of the mask (pixels that meet only at a corner are different parts): a list of
-    rings, the first its outside, clockwise as seen in the image (y down), the rest its holes, counter-clockwise.
-    Rings are lists of [x, y] without the first point repeated, have no point on a straight line, and never pass
-    a point twice: where an outline would touch itself it becomes an outside and a hole, or two holes, that share
-    that corner. So every part is a valid polygon in the sense of OGC Simple Features, and filling the rings by
-    the even–odd rule (`from_polygons`) gives back exactly the mask.
-
-    Args:
-        mask: run lengths.
-        offset: (x0, y0) added to every point: where the mask's box begins.
-
-    Returns:
-        Parts in the order of their first pixel column by column; [] for an empty mask.
-    """
-    height, width = mask.size
-    span_x, span_y0, span_y1 = mask.column_spans()
-    if not len(span_x):
-        return []
-    # Each span has a horizontal edge above (mask below it: sign 1) and below (sign 0), from column x to x + 1.
-    # Edges of one sign that meet end to end are one; what is left of their ends are the corners of the outlines,
-    # each once, or twice where two pixels meet diagonally: once to the piece above, once to the piece below.
-    edge_x, edge_y = np.concatenate((span_x, span_x)), np.concatenate((span_y0, span_y1))
-    sign = np.repeat([1, 0], len(span_x))
-    key = np.concatenate([(x * (height + 1) + edge_y) * 2 + sign for x in (edge_x, edge_x + 1)])
-    order = np.argsort(key)
-    key, starts_edge = key[order], order < len(edge_x)
-    same = key[1:] == key[:-1]
-    alone = ~(np.concatenate(([False], same)) | np.concatenate((same, [False])))
-    key, starts_edge = key[alone], starts_edge[alone]
-    vertex, sign = key >> 1, (key & 1).astype(bool)
-    x, y = np.divmod(vertex, height + 1)
-
-    # Sorted by column, neighbours 2k and 2k + 1 are joined by a vertical edge; sorted by row, by a horizontal one.
-    num = len(key)
-    across = np.arange(num) ^ 1
-    row_key = (y * (width + 1) + x) * 2 + starts_edge
-    by_row = np.argsort(row_key)
-    along = np.empty(num, np.int64)
-    along[by_row] = by_row[across]
-    following = np.where(starts_edge == sign, along, across)
-
-    traces, trace_of = _trace(following.tolist(), vertex.tolist())
-    first = np.array([trace[0] for trace in traces])
-    # A hole belongs to the part of the span that ends at its first corner; that span's upper edge names a ring of it.
-    is_outside = sign[first]
-    span_end = np.searchsorted(span_x * (height + 1) + span_y1, vertex[first])
-    upper = (span_y0[span_end % len(span_x)] * (width + 1) + x[first]) * 2 + 1
-    owner = np.array(trace_of)[by_row[np.searchsorted(row_key[by_row], upper, "right") - 1]]
-
-    points = np.stack((x + offset[0], y + offset[1]), 1).tolist()
-    parts: list[Rings] = []
-    part_of: list[int] = []
-    for (_, rings), outside, parent in zip(traces, is_outside.tolist(), owner.tolist(), strict=True):
-        part_of.append(len(parts) if outside else part_of[parent])
-        if outside:
-            parts.append([])
-        parts[part_of[-1]].extend([points[i] for i in ring] for ring in rings)
-    return parts
-
-
-def _trace(following: list[int], vertex: list[int]) -> tuple[list[tuple[int, list[list[int]]]], list[int]]:
-    """Follow a permutation of corners into closed traces, and cut each where it comes to a vertex again.
-
-    Returns:
-        for each trace its first corner and its rings, the one through that corner first; for each corner its trace.
-    """
-    traces: list[tuple[int, list[list[int]]]] = []
-    trace_of = [-1] * len(following)
-    for start in range(len(following)):
-        if trace_of[start] >= 0:
-            continue
-        rings: list[list[int]] = []
-        path: list[int] = []
-        place: dict[int, int] = {}
-        corner = start
-        while trace_of[corner] < 0:
-            trace_of[corner] = len(traces)
-            at = place.setdefault(vertex[corner], len(path))
-            if at < len(path):
-                rings.append(path[at:])
-                for dropped in path[at + 1 :]:
-                    del place[vertex[dropped]]
-                del path[at:]
-            path.append(corner)
-            corner = following[corner]
-        traces.append((start, [path, *rings]))
-    return traces, trace_of
-
-
-def from_polygons(parts: Sequence[Sequence[Sequence[Sequence[float]]]], size: tuple[int, int]) -> RunLengths:
-    """Rasterise polygons: a pixel is foreground when its centre (x + 0.5, y + 0.5) is inside a part.
-
-    Each part is filled by the even–odd rule over its rings, parts are united, and what lies outside the image is
-    cut off. Any polygon will do; for those of `to_polygons` the mask comes back exactly.
-
-    Args:
-        parts: list of parts, each a list of rings, each a list of at least 3 points (x, y), in pixels.
-        size: (height, width) of the mask.
-
-    Raises:
-        InputError: a ring is not a list of at least 3 finite (x, y) below 2³¹.
-    """
-    height, width = _checked_size(size)
-    rings = [ring for part in parts for ring in part]
-    if not rings:
-        return RunLengths((height, width), np.array([height * width]))
-    try:
-        lengths = np.array([len(ring) for ring in rings])
-        points = np.array(list(chain.from_iterable(rings)), np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"polygons must be parts of rings of points (x, y): {error}") from None
-    if lengths.min() < 3 or points.ndim != 2 or points.shape[1] != 2 or not (np.abs(points) < 2**31).all():
-        raise InputError("each ring of a polygon must be a list of at least 3 points (x, y), finite and below 2³¹")
-    part_of_ring = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-
-    ends = np.cumsum(lengths)
-    following = np.arange(1, len(points) + 1)
-    following[ends - 1] = ends - lengths
-    (xa, ya), (xb, yb) = points.T, points[following].T
-    # The pixel columns whose centre line an edge crosses; at each, pixels from a row on change between in and out.
-    first = np.clip(np.ceil(np.minimum(xa, xb) - 0.5), 0, width).astype(np.int64)
-    pieces = np.clip(np.ceil(np.maximum(xa, xb) - 0.5), 0, width).astype(np.int64) - first
-    edge = np.repeat(np.arange(len(points)), pieces)
-    column = first[edge] + _ranges(pieces)
-    share = (column + 0.5 - xa[edge]) / (xb[edge] - xa[edge])
-    crossing = ya[edge] + share * (yb[edge] - ya[edge])
-    number = column * height + np.clip(np.ceil(crossing - 0.5), 0, height).astype(np.int64)
-    number = number[np.lexsort((number, np.repeat(part_of_ring, lengths)[edge]))]
-    starts, ends = number[::2], number[1::2]
-    order = np.argsort(starts, kind="stable")
-    return RunLengths.from_intervals(starts[order], ends[order], (height, width))
-
-
-def _ranges(lengths: np.ndarray) -> np.ndarray:
+def ranges(lengths: np.ndarray) -> np.ndarray:
     """0 … lengths[0] - 1, 0 … lengths[1] - 1, and so on, as one (sum of lengths,) int64 array."""
     total = int(lengths.sum())
     return np.arange(total) - np.repeat(np.cumsum(lengths) - lengths, lengths)
@@ -418,7 +280,7 @@ def _short(values: np.ndarray) -> str:
     return np.array2string(values, threshold=20, separator=", ")
 
 
-def _checked_size(size: Sequence[int]) -> tuple[int, int]:
+def checked_size(size: Sequence[int]) -> tuple[int, int]:
     try:
         height, width = size
         if int(height) == height and int(width) == width and height >= 1 and width >= 1:
@@ -448,7 +310,7 @@ def _check_dense(mask: np.ndarray) -> None:
     if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.ndim != 2:
         got = f"{mask.dtype} {mask.shape}" if isinstance(mask, np.ndarray) else type(mask).__name__
         raise InputError(f"a dense mask must be a bool array of shape (H, W), got {got}")
-    _checked_size(mask.shape)
+    checked_size(mask.shape)
 
 
 def _check_box(mask: RunLengths, box: Box) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 
 from segscape.errors import InputError
 from segscape.labels import LabelSet
-from segscape.masks import RunLengths, to_coco_counts, to_polygons
+from segscape.masks import RunLengths, to_coco_counts
+from segscape.polygons import to_polygons
 
 if TYPE_CHECKING:
     from segscape.image import Image

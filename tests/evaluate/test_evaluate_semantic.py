@@ -14,15 +14,8 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import confusion_matrix
 
 from segscape.errors import ConfigError, DataError, InputError
-from segscape.evaluate.semantic import (
-    DEFINITIONS,
-    Calibration,
-    ClassCounts,
-    ConfusionMatrix,
-    bootstrap_intervals,
-    check_same_classes,
-    evaluate_semantic,
-)
+from segscape.evaluate.metrics import Calibration, ClassCounts, ConfusionMatrix, bootstrap_intervals
+from segscape.evaluate.semantic import DEFINITIONS, check_same_classes, evaluate_semantic
 from segscape.labels import Label, LabelSet
 from segscape.result import Segmentation
 

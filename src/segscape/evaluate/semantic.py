@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import math
 import os
 import platform
 import statistics
@@ -17,15 +16,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segscape.errors import ConfigError, DataError, InputError
-from segscape.evaluate import mean_defined, ratio, valid_pixels
 from segscape.evaluate.boundary import DILATION_RATIO, TOLERANCE, BoundaryScores
+from segscape.evaluate.metrics import (
+    CALIBRATION_BINS,
+    Calibration,
+    ClassCounts,
+    ConfusionMatrix,
+    bootstrap_intervals,
+    number_or_none,
+)
 from segscape.labels import LabelSet
 
 if TYPE_CHECKING:
     from segscape.data.sample import Dataset, Sample
     from segscape.result import Segmentation
 
-CALIBRATION_BINS = 15
 DEFINITIONS: Mapping[str, str] = {
     "iou": "TP / (TP + FP + FN) over all counted pixels of the split together; null for a class that occurs neither "
     "in the truth nor in the prediction.",
@@ -47,184 +52,6 @@ DEFINITIONS: Mapping[str, str] = {
     "ignored": "Pixels whose true label is the ignore index are counted nowhere.",
     "seconds_per_image": "Median time of one prediction.",
 }
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ClassCounts:
-    """Pixels per class: all that IoU, Dice and the accuracies are made of.
-
-    Every array has shape (..., C): leading axes, if any, are images or resamples, and each score keeps them.
-
-    Attributes:
-        intersection: pixels of the class predicted as the class (TP).
-        truth: pixels of the class (TP + FN).
-        predicted: pixels predicted as the class (TP + FP).
-    """
-
-    intersection: np.ndarray
-    truth: np.ndarray
-    predicted: np.ndarray
-
-    def iou(self) -> np.ndarray:
-        """(..., C): TP / (TP + FP + FN); NaN for a class in neither truth nor prediction."""
-        return ratio(self.intersection, self.truth + self.predicted - self.intersection)
-
-    def mean_iou(self) -> np.ndarray:
-        """(...): the mean IoU over the classes that occur in truth or prediction."""
-        return mean_defined(self.iou())
-
-    def pixel_accuracy(self) -> np.ndarray:
-        """(...): the share of counted pixels that are right."""
-        return ratio(self.intersection.sum(-1), self.truth.sum(-1))
-
-    def accuracy(self) -> np.ndarray:
-        """(..., C): TP / (TP + FN); NaN for a class that is not in the truth."""
-        return ratio(self.intersection, self.truth)
-
-    def class_accuracy(self) -> np.ndarray:
-        """(...): the mean accuracy over the classes in the truth."""
-        return mean_defined(self.accuracy())
-
-    def frequency_weighted_iou(self) -> np.ndarray:
-        """(...): IoU weighted by the classes' shares of the true pixels (Long et al. 2015, section 5)."""
-        return ratio((self.truth * np.nan_to_num(self.iou())).sum(-1), self.truth.sum(-1))
-
-    def dice(self) -> np.ndarray:
-        """(..., C): 2 TP / (2 TP + FP + FN); NaN for a class in neither truth nor prediction."""
-        return ratio(2 * self.intersection, self.truth + self.predicted)
-
-    def mean_dice(self) -> np.ndarray:
-        """(...): the mean Dice over the classes that occur in truth or prediction."""
-        return mean_defined(self.dice())
-
-
-class ConfusionMatrix:
-    """Counts of pixels by true and predicted class.
-
-    Attributes:
-        matrix: (C, C) int64; ``matrix[t, p]`` pixels of true class t were predicted as p.
-    """
-
-    def __init__(self, num_classes: int, ignore_index: int) -> None:
-        self.num_classes = num_classes
-        self.ignore_index = ignore_index
-        self.matrix = np.zeros((num_classes, num_classes), np.int64)
-
-    def update(self, truth: np.ndarray, prediction: np.ndarray) -> None:
-        """Count one image, or a stack of them.
-
-        Args:
-            truth: (H, W) integers: 0…C-1 or the ignore index.
-            prediction: (H, W) integers: 0…C-1 wherever the truth is not ignored.
-
-        Raises:
-            InputError: shapes differ or an id is out of range.
-        """
-        valid = valid_pixels(truth, prediction, self.num_classes, self.ignore_index)
-        cells = truth[valid].astype(np.intp) * self.num_classes + prediction[valid]
-        self.matrix += np.bincount(cells, minlength=self.matrix.size).reshape(self.matrix.shape)
-
-    def __add__(self, other: ConfusionMatrix) -> ConfusionMatrix:
-        """The counts of both together; both must have the same classes."""
-        if (self.num_classes, self.ignore_index) != (other.num_classes, other.ignore_index):
-            raise InputError(
-                f"confusion matrices of {self.num_classes} and {other.num_classes} classes (ignore index "
-                f"{self.ignore_index} and {other.ignore_index}) cannot be added"
-            )
-        total = ConfusionMatrix(self.num_classes, self.ignore_index)
-        total.matrix = self.matrix + other.matrix
-        return total
-
-    @property
-    def counts(self) -> ClassCounts:
-        """Its diagonal, row sums and column sums, from which the scores follow."""
-        return ClassCounts(self.matrix.diagonal().copy(), self.matrix.sum(1), self.matrix.sum(0))
-
-
-class Calibration:
-    """Expected calibration error (Guo et al. 2017, eq. 3), gathered image by image.
-
-    Bin m of M holds confidences in ((m-1)/M, m/M]; a confidence of 0 falls in the first.
-    """
-
-    def __init__(self, num_classes: int, ignore_index: int, num_bins: int = CALIBRATION_BINS) -> None:
-        self.num_classes = num_classes
-        self.ignore_index = ignore_index
-        self.num_bins = num_bins
-        self._pixels = np.zeros(num_bins, np.int64)
-        self._correct = np.zeros(num_bins, np.int64)
-        self._confidence = np.zeros(num_bins)
-
-    def update(self, truth: np.ndarray, prediction: np.ndarray, confidence: np.ndarray) -> None:
-        """Add one image: truth and prediction (H, W) integers, confidence (H, W) floats in 0…1.
-
-        Raises:
-            InputError: shapes differ, an id is out of range, or a confidence is not in 0…1.
-        """
-        valid = valid_pixels(truth, prediction, self.num_classes, self.ignore_index)
-        if confidence.shape != truth.shape:
-            raise InputError(f"confidence of shape {confidence.shape} must have the truth's shape {truth.shape}")
-        sure = confidence[valid].astype(np.float64)
-        if not ((sure >= 0) & (sure <= 1)).all():
-            raise InputError(
-                f"confidence must lie in 0…1, got {sure.min()} to {sure.max()}; give the probability of the class"
-            )
-        bins = np.maximum(np.ceil(sure * self.num_bins).astype(np.intp) - 1, 0)
-        right = (truth == prediction)[valid]
-        self._pixels += np.bincount(bins, minlength=self.num_bins)
-        self._correct += np.bincount(bins[right], minlength=self.num_bins)
-        self._confidence += np.bincount(bins, weights=sure, minlength=self.num_bins)
-
-    def error(self) -> float:
-        """The expected calibration error, 0…1; NaN when nothing was counted."""
-        return float(ratio(np.abs(self._correct - self._confidence).sum(), self._pixels.sum()))
-
-    def table(self) -> tuple[dict[str, float | int | None], ...]:
-        """The reliability diagram: for each bin its range, pixels, accuracy and mean confidence (None if empty)."""
-        accuracy = ratio(self._correct, self._pixels)
-        confidence = ratio(self._confidence, self._pixels)
-        return tuple(
-            {
-                "low": i / self.num_bins,
-                "high": (i + 1) / self.num_bins,
-                "pixels": int(self._pixels[i]),
-                "accuracy": _number(accuracy[i]),
-                "confidence": _number(confidence[i]),
-            }
-            for i in range(self.num_bins)
-        )
-
-
-def bootstrap_intervals(
-    counts: ClassCounts, resamples: int = 1000, seed: int = 0, level: float = 0.95
-) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile bootstrap over images of mIoU and of each class's IoU.
-
-    Drawing N images with replacement is a multinomial weight on each image, so a resample's pixels are
-    ``weights @ counts`` and all resamples are one matrix product.
-
-    Args:
-        counts: of every image, arrays (N, C).
-        resamples: how often to draw.
-        seed: of the draws; the same seed gives the same interval.
-        level: 0.95 for a 95 % interval.
-
-    Returns:
-        (2,) lower and upper end for mIoU, and (2, C) for each class, over the resamples in which the class occurs;
-        NaN where there are none.
-    """
-    num_images = len(counts.truth)
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(num_images, np.full(num_images, 1 / num_images), size=resamples).astype(np.float64)
-    per_image = (counts.intersection, counts.truth, counts.predicted)
-    drawn = ClassCounts(*(weights @ pixels.astype(np.float64) for pixels in per_image))
-    ends = [(1 - level) / 2, (1 + level) / 2]
-
-    def interval(scores: np.ndarray) -> np.ndarray:
-        scores = scores[~np.isnan(scores)]
-        return np.quantile(scores, ends) if scores.size else np.full(2, np.nan)
-
-    return interval(drawn.mean_iou()), np.stack([interval(scores) for scores in drawn.iou().T], axis=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -342,31 +169,31 @@ def evaluate_semantic(
     )
 
     def by_class(scores: np.ndarray) -> dict[str, float | None]:
-        return {name: _number(score) for name, score in zip(labels.names, scores, strict=True)}
+        return {name: number_or_none(score) for name, score in zip(labels.names, scores, strict=True)}
 
     miou_interval, iou_interval = np.full(2, np.nan), np.full((2, len(labels)), np.nan)
     if bootstrap and len(names) > 1:
         miou_interval, iou_interval = bootstrap_intervals(images, bootstrap, seed)
     return SemanticReport(
-        miou=_number(total.mean_iou()),
+        miou=number_or_none(total.mean_iou()),
         miou_interval=_interval(miou_interval),
         iou=by_class(total.iou()),
         iou_interval={name: _interval(ends) for name, ends in zip(labels.names, iou_interval.T, strict=True)},
-        pixel_accuracy=_number(total.pixel_accuracy()),
-        class_accuracy=_number(total.class_accuracy()),
+        pixel_accuracy=number_or_none(total.pixel_accuracy()),
+        class_accuracy=number_or_none(total.class_accuracy()),
         accuracy=by_class(total.accuracy()),
-        fwiou=_number(total.frequency_weighted_iou()),
-        dice=_number(total.mean_dice()),
+        fwiou=number_or_none(total.frequency_weighted_iou()),
+        dice=number_or_none(total.mean_dice()),
         dice_per_class=by_class(total.dice()),
-        boundary_f=_number(boundary.f()),
+        boundary_f=number_or_none(boundary.f()),
         boundary_f_per_class=by_class(boundary.f_per_class()),
-        boundary_iou=_number(boundary.iou()),
+        boundary_iou=number_or_none(boundary.iou()),
         boundary_iou_per_class=by_class(boundary.iou_per_class()),
-        ece=_number(calibration.error()) if confident else None,
+        ece=number_or_none(calibration.error()) if confident else None,
         reliability=calibration.table() if confident else (),
         confusion_matrix=confusion.matrix,
         per_image=tuple(
-            {"name": name, "miou": _number(miou), "pixel_accuracy": _number(accuracy)}
+            {"name": name, "miou": number_or_none(miou), "pixel_accuracy": number_or_none(accuracy)}
             for name, miou, accuracy in zip(names, images.mean_iou(), images.pixel_accuracy(), strict=True)
         ),
         num_images=len(names),
@@ -408,10 +235,6 @@ def _label_maps(sample: Sample, result: Segmentation) -> tuple[np.ndarray, np.nd
             "predict at the size of the truth"
         )
     return sample.labels, result.label_map
-
-
-def _number(score: Any) -> float | None:
-    return None if math.isnan(score) else float(score)
 
 
 def _interval(ends: np.ndarray) -> tuple[float, float] | None:

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from segscape.data.loader import train_loader
 from segscape.errors import ResourceError, TrainingDiverged
-from segscape.evaluate.semantic import ConfusionMatrix
+from segscape.evaluate.metrics import ConfusionMatrix
 from segscape.models.bundle import save_bundle
 from segscape.models.network import Network, num_parameters
 from segscape.progress import Progress

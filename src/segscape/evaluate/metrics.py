@@ -1,0 +1,197 @@
+"""Counts and scores of semantic segmentation: confusion matrix, IoU and its kin, calibration, bootstrap intervals."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from segscape.errors import InputError
+from segscape.evaluate import mean_defined, ratio, valid_pixels
+
+CALIBRATION_BINS = 15
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClassCounts:
+    """Pixels per class: all that IoU, Dice and the accuracies are made of.
+
+    Every array has shape (..., C): leading axes, if any, are images or resamples, and each score keeps them.
+
+    Attributes:
+        intersection: pixels of the class predicted as the class (TP).
+        truth: pixels of the class (TP + FN).
+        predicted: pixels predicted as the class (TP + FP).
+    """
+
+    intersection: np.ndarray
+    truth: np.ndarray
+    predicted: np.ndarray
+
+    def iou(self) -> np.ndarray:
+        """(..., C): TP / (TP + FP + FN); NaN for a class in neither truth nor prediction."""
+        return ratio(self.intersection, self.truth + self.predicted - self.intersection)
+
+    def mean_iou(self) -> np.ndarray:
+        """(...): the mean IoU over the classes that occur in truth or prediction."""
+        return mean_defined(self.iou())
+
+    def pixel_accuracy(self) -> np.ndarray:
+        """(...): the share of counted pixels that are right."""
+        return ratio(self.intersection.sum(-1), self.truth.sum(-1))
+
+    def accuracy(self) -> np.ndarray:
+        """(..., C): TP / (TP + FN); NaN for a class that is not in the truth."""
+        return ratio(self.intersection, self.truth)
+
+    def class_accuracy(self) -> np.ndarray:
+        """(...): the mean accuracy over the classes in the truth."""
+        return mean_defined(self.accuracy())
+
+    def frequency_weighted_iou(self) -> np.ndarray:
+        """(...): IoU weighted by the classes' shares of the true pixels (Long et al. 2015, section 5)."""
+        return ratio((self.truth * np.nan_to_num(self.iou())).sum(-1), self.truth.sum(-1))
+
+    def dice(self) -> np.ndarray:
+        """(..., C): 2 TP / (2 TP + FP + FN); NaN for a class in neither truth nor prediction."""
+        return ratio(2 * self.intersection, self.truth + self.predicted)
+
+    def mean_dice(self) -> np.ndarray:
+        """(...): the mean Dice over the classes that occur in truth or prediction."""
+        return mean_defined(self.dice())
+
+
+class ConfusionMatrix:
+    """Counts of pixels by true and predicted class.
+
+    Attributes:
+        matrix: (C, C) int64; ``matrix[t, p]`` pixels of true class t were predicted as p.
+    """
+
+    def __init__(self, num_classes: int, ignore_index: int) -> None:
+        self.num_classes = num_classes
+        self.ignore_index = ignore_index
+        self.matrix = np.zeros((num_classes, num_classes), np.int64)
+
+    def update(self, truth: np.ndarray, prediction: np.ndarray) -> None:
+        """Count one image, or a stack of them.
+
+        Args:
+            truth: (H, W) integers: 0…C-1 or the ignore index.
+            prediction: (H, W) integers: 0…C-1 wherever the truth is not ignored.
+
+        Raises:
+            InputError: shapes differ or an id is out of range.
+        """
+        valid = valid_pixels(truth, prediction, self.num_classes, self.ignore_index)
+        cells = truth[valid].astype(np.intp) * self.num_classes + prediction[valid]
+        self.matrix += np.bincount(cells, minlength=self.matrix.size).reshape(self.matrix.shape)
+
+    def __add__(self, other: ConfusionMatrix) -> ConfusionMatrix:
+        """The counts of both together; both must have the same classes."""
+        if (self.num_classes, self.ignore_index) != (other.num_classes, other.ignore_index):
+            raise InputError(
+                f"confusion matrices of {self.num_classes} and {other.num_classes} classes (ignore index "
+                f"{self.ignore_index} and {other.ignore_index}) cannot be added"
+            )
+        total = ConfusionMatrix(self.num_classes, self.ignore_index)
+        total.matrix = self.matrix + other.matrix
+        return total
+
+    @property
+    def counts(self) -> ClassCounts:
+        """Its diagonal, row sums and column sums, from which the scores follow."""
+        return ClassCounts(self.matrix.diagonal().copy(), self.matrix.sum(1), self.matrix.sum(0))
+
+
+class Calibration:
+    """Expected calibration error (Guo et al. 2017, eq. 3), gathered image by image.
+
+    Bin m of M holds confidences in ((m-1)/M, m/M]; a confidence of 0 falls in the first.
+    """
+
+    def __init__(self, num_classes: int, ignore_index: int, num_bins: int = CALIBRATION_BINS) -> None:
+        self.num_classes = num_classes
+        self.ignore_index = ignore_index
+        self.num_bins = num_bins
+        self._pixels = np.zeros(num_bins, np.int64)
+        self._correct = np.zeros(num_bins, np.int64)
+        self._confidence = np.zeros(num_bins)
+
+    def update(self, truth: np.ndarray, prediction: np.ndarray, confidence: np.ndarray) -> None:
+        """Add one image: truth and prediction (H, W) integers, confidence (H, W) floats in 0…1.
+
+        Raises:
+            InputError: shapes differ, an id is out of range, or a confidence is not in 0…1.
+        """
+        valid = valid_pixels(truth, prediction, self.num_classes, self.ignore_index)
+        if confidence.shape != truth.shape:
+            raise InputError(f"confidence of shape {confidence.shape} must have the truth's shape {truth.shape}")
+        sure = confidence[valid].astype(np.float64)
+        if not ((sure >= 0) & (sure <= 1)).all():
+            raise InputError(
+                f"confidence must lie in 0…1, got {sure.min()} to {sure.max()}; give the probability of the class"
+            )
+        bins = np.maximum(np.ceil(sure * self.num_bins).astype(np.intp) - 1, 0)
+        right = (truth == prediction)[valid]
+        self._pixels += np.bincount(bins, minlength=self.num_bins)
+        self._correct += np.bincount(bins[right], minlength=self.num_bins)
+        self._confidence += np.bincount(bins, weights=sure, minlength=self.num_bins)
+
+    def error(self) -> float:
+        """The expected calibration error, 0…1; NaN when nothing was counted."""
+        return float(ratio(np.abs(self._correct - self._confidence).sum(), self._pixels.sum()))
+
+    def table(self) -> tuple[dict[str, float | int | None], ...]:
+        """The reliability diagram: for each bin its range, pixels, accuracy and mean confidence (None if empty)."""
+        accuracy = ratio(self._correct, self._pixels)
+        confidence = ratio(self._confidence, self._pixels)
+        return tuple(
+            {
+                "low": i / self.num_bins,
+                "high": (i + 1) / self.num_bins,
+                "pixels": int(self._pixels[i]),
+                "accuracy": number_or_none(accuracy[i]),
+                "confidence": number_or_none(confidence[i]),
+            }
+            for i in range(self.num_bins)
+        )
+
+
+def bootstrap_intervals(
+    counts: ClassCounts, resamples: int = 1000, seed: int = 0, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+    """Percentile bootstrap over images of mIoU and of each class's IoU.
+
+    Drawing N images with replacement is a multinomial weight on each image, so a resample's pixels are
+    ``weights @ counts`` and all resamples are one matrix product.
+
+    Args:
+        counts: of every image, arrays (N, C).
+        resamples: how often to draw.
+        seed: of the draws; the same seed gives the same interval.
+        level: 0.95 for a 95 % interval.
+
+    Returns:
+        (2,) lower and upper end for mIoU, and (2, C) for each class, over the resamples in which the class occurs;
+        NaN where there are none.
+    """
+    num_images = len(counts.truth)
+    rng = np.random.default_rng(seed)
+    weights = rng.multinomial(num_images, np.full(num_images, 1 / num_images), size=resamples).astype(np.float64)
+    per_image = (counts.intersection, counts.truth, counts.predicted)
+    drawn = ClassCounts(*(weights @ pixels.astype(np.float64) for pixels in per_image))
+    ends = [(1 - level) / 2, (1 + level) / 2]
+
+    def interval(scores: np.ndarray) -> np.ndarray:
+        scores = scores[~np.isnan(scores)]
+        return np.quantile(scores, ends) if scores.size else np.full(2, np.nan)
+
+    return interval(drawn.mean_iou()), np.stack([interval(scores) for scores in drawn.iou().T], axis=1)
+
+
+def number_or_none(score: Any) -> float | None:
+    """A score as JSON can say it: None where it is undefined (NaN)."""
+    return None if math.isnan(score) else float(score)
