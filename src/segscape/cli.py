@@ -142,12 +142,12 @@ def train(
 ) -> int:
     """Train a network as a recipe says. Ctrl-C leaves a run that --resume goes on with.
 
-    Example: segscape train recipes/street.toml --set optim.lr=5e-4 --set data.path=my/folder
+    Example: segscape train recipes/custom.toml --set data.path=my/folder --out runs/mine
 
     Parameters
     ----------
     recipe
-        TOML file; recipes/street.toml shows the keys.
+        TOML file; recipes/custom.toml is a start, docs/recipes.md lists the keys.
     out
         Run folder; runs/NAME if not given.
     set_

@@ -29,7 +29,7 @@ class ModelSection(_Section):
     pretrained: bool = True
     """Start the backbone from ImageNet weights."""
     init: str | None = None
-    """A model bundle to start all weights from (fine-tuning), where names and shapes agree."""
+    """A bundled model's name, a bundle or a run folder to start all weights from, where names and shapes agree."""
 
     @property
     def options(self) -> dict[str, Any]:

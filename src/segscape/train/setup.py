@@ -23,6 +23,7 @@ from segscape.models.backbones import load_imagenet, normalization
 from segscape.models.bundle import ModelCard, load_bundle
 from segscape.models.efficientnet_lite import SCALES
 from segscape.models.network import Network
+from segscape.predict.predictor import find_model
 from segscape.preprocess import Preprocess
 from segscape.progress import Progress
 from segscape.train import logs
@@ -83,7 +84,7 @@ def make_model(recipe: Recipe, num_classes: int) -> tuple[Network, str]:
     model = build_model(section.name, num_classes, section.options)
     backbone = getattr(model, "backbone", None)
     if section.init:
-        donor, card = load_bundle(section.init)
+        donor, card = load_bundle(find_model(section.init))
         own = model.state_dict()
         fitting = {k: v for k, v in donor.state_dict().items() if k in own and own[k].shape == v.shape}
         if not fitting:
