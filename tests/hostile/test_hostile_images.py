@@ -154,11 +154,9 @@ def test_a_file_that_is_cut_short_is_an_error_that_names_it(tmp_path, format_, o
         as_image(path.read_bytes())
 
 
-@pytest.mark.parametrize("compression", [None, "tiff_deflate"])
-def test_a_cut_16_bit_tiff_is_found_before_the_decoder_can_grumble(capfd, compression):
-    content = saved("TIFF", DEEP, compression=compression)
+def test_a_cut_16_bit_tiff_is_found_before_the_decoder_can_grumble(capfd):
     with pytest.raises(ImageError, match="image file is truncated"):
-        read_image(content[:-9])
+        read_image(saved("TIFF", DEEP)[:-9])
     assert capfd.readouterr().err == ""
 
 

@@ -43,7 +43,7 @@ class RunLog:
         path = self.folder / f"{table}.csv"
         first = not path.exists() or path.stat().st_size == 0
         with path.open("a", newline="", encoding="utf-8") as file:
-            out = csv.DictWriter(file, ["step", *values])
+            out = csv.DictWriter(file, ["step", *values], lineterminator="\n")
             if first:
                 out.writeheader()
             out.writerow({"step": step, **{k: _short(v) for k, v in values.items()}})
@@ -64,7 +64,7 @@ class RunLog:
         kept = [r for r in rows if int(r["step"]) <= upto]
         if kept:
             with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-                out = csv.DictWriter(file, list(kept[0]))
+                out = csv.DictWriter(file, list(kept[0]), lineterminator="\n")
                 out.writeheader()
                 out.writerows(kept)
 
