@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import io
 import json
-import os
 from pathlib import Path
+
+from rich.console import Console
 
 import segscape
 from segscape.cli import app
@@ -36,12 +36,11 @@ PUBLISHED = (
 
 def cli_page() -> str:
     """The help of every verb as a page."""
-    os.environ.update(COLUMNS="100", NO_COLOR="1", TERM="dumb")
     parts = ["# The command line\n", "Written by `make docs` from the commands' own help; do not edit.\n"]
     for verb in VERBS:
         text = io.StringIO()
-        with contextlib.redirect_stdout(text):
-            app([*verb.split(), "--help"], exit_on_error=False, print_error=False)
+        console = Console(file=text, width=100, color_system=None)
+        app([*verb.split(), "--help"], console=console, exit_on_error=False, print_error=False)
         lines = "\n".join(line.rstrip() for line in text.getvalue().strip().splitlines())
         parts.append(f"## segscape {verb}".rstrip() + f"\n\n```text\n{lines}\n```\n")
     return "\n".join(parts)

@@ -410,3 +410,9 @@ def test_ctrl_c_ends_a_run_with_130(tiny_bundle, make_photo, tmp_path):
     result = fresh_process("-c", code, cwd=tmp_path)
     assert (result.returncode, result.stdout) == (130, "")
     assert result.stderr == "segscape: interrupted\n"
+
+
+@pytest.mark.parametrize("option", [["--tta", "flip"], ["--size", "99"]])
+def test_only_plain_numbers_go_onto_a_card(option, tiny_bundle, capsys):
+    assert main(["evaluate", str(tiny_bundle), "nowhere", "--record", *option]) == 2
+    assert "--record" in capsys.readouterr().err

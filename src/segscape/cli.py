@@ -212,6 +212,8 @@ def evaluate(
     from segscape.predict.predictor import find_model, load
 
     kinds = tuple(kind for kind in tta.split(",") if kind)
+    if record and (kinds or size != "model"):
+        raise ConfigError("--record writes what the model does as it is; leave out --tta and --size")
     dataset = open_dataset(data)
     predictor = load(model, device=device)
     progress = Progress(quiet=quiet)

@@ -30,7 +30,7 @@ from segscape.models.bundle import save_bundle
 from segscape.models.network import Network, num_parameters
 from segscape.progress import Progress
 from segscape.runtime.inference import classify, run_network
-from segscape.runtime.torch_engine import TorchEngine, pick_device
+from segscape.runtime.torch_engine import TorchEngine, is_out_of_memory, pick_device
 from segscape.train import logs, setup
 from segscape.train.checkpoint import load_checkpoint, save_checkpoint
 from segscape.train.optim import Average, lr_factor, make_optimizer, set_lr
@@ -45,7 +45,6 @@ def train(recipe: Recipe, out: Path, *, resume: bool = False, progress: Progress
         recipe: everything that decides the run.
         out: the run folder; made if missing, and refused if it holds another run and ``resume`` is off.
         resume: go on from ``out/last.safetensors``; on the CPU the outcome equals an uninterrupted run bit for bit.
-        progress: where to report.
 
     Returns:
         {"best": path of the bundle, "miou": its validation mIoU, "best_step": its step, "steps": taken in all,
@@ -194,14 +193,15 @@ class _Run:
                         self.accelerator.backward(loss)
                         total += loss.detach()
                 return float(self._reduced(total, "mean"))
-            except (torch.OutOfMemoryError, MemoryError) as error:
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
                 # Several processes would wait for one another for ever, so only a single one may try again.
                 if self.state["micro"] == 1 or self.world > 1:
                     raise ResourceError("out of memory; lower optim.batch_size or augment.crop") from error
                 self.state["micro"] = max(1, self.state["micro"] // 2)
                 self.progress.message(f"out of memory: going on with {self.state['micro']} images at once")
-                if torch.cuda.is_available():
-                    torch.cuda.empty_cache()
+                torch.cuda.empty_cache()
 
     def _normalized(self, images: Tensor) -> Tensor:
         x = (images.to(self.device, non_blocking=True).float() / 255 - self.mean) / self.std
