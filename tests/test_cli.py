@@ -213,7 +213,10 @@ def test_evaluate_measures_and_records(run, make_mask_folder, tiny_bundle, tmp_p
     data = make_mask_folder(test=3)
     bundle = tmp_path / "m.safetensors"
     bundle.write_bytes(tiny_bundle.read_bytes())
-    code, out, err = run("evaluate", bundle, data, "--json", "--quiet", "--record", "--tta", "flip", "--size", "48")
+    code, out, err = run("evaluate", bundle, data, "--json", "--quiet", "--tta", "flip", "--size", "48")
+    assert (code, err) == (0, "")
+    assert read_card(bundle).metrics == {}
+    code, out, err = run("evaluate", bundle, data, "--json", "--quiet", "--record")
     assert (code, err) == (0, "")
     report = json.loads(out)
     assert report["num_images"] == 3
