@@ -33,7 +33,7 @@ class Preprocess:
         """
         height, width = self.network_size((pixels.shape[0], pixels.shape[1]), zoom)
         if (height, width) != pixels.shape[:2]:
-            pixels = _resized(pixels, height, width)
+            pixels = resized(pixels, height, width)
         if flip:
             pixels = pixels[:, ::-1]
         scale = 1 / (255 * np.asarray(self.std, np.float32))
@@ -42,7 +42,8 @@ class Preprocess:
         return np.ascontiguousarray(x.transpose(2, 0, 1))[None]
 
 
-def _resized(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+def resized(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(H, W, 3) uint8 brought to (height, width, 3): area means where it shrinks, bilinear where it grows."""
     import cv2
 
     # One side of a very narrow image cannot shrink any more when the other does.

@@ -158,6 +158,9 @@ def write_jpeg(path: str | os.PathLike[str], pixels: np.ndarray, quality: int = 
     write_bytes(path, _encode(".jpg", pixels[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, quality, *full_color)))
 
 
+RESULT_SUFFIXES = {"overlay": ".overlay.jpg", "labels": ".labels.png", "json": ".json"}
+
+
 def save_segmentation(segmentation: Segmentation, folder: Path, stem: str | None = None) -> dict[str, Path]:
     """Write what a segmentation holds into ``folder`` (made if missing), each file whole or not at all.
 
@@ -180,12 +183,12 @@ def save_segmentation(segmentation: Segmentation, folder: Path, stem: str | None
     base = folder / safe_stem(stem)
     paths: dict[str, Path] = {}
     if image is not None:
-        paths["overlay"] = base.with_name(base.name + ".overlay.jpg")
+        paths["overlay"] = base.with_name(base.name + RESULT_SUFFIXES["overlay"])
         write_jpeg(paths["overlay"], overlay(image.pixels, segmentation))
     if segmentation.label_map is not None:
-        paths["labels"] = base.with_name(base.name + ".labels.png")
+        paths["labels"] = base.with_name(base.name + RESULT_SUFFIXES["labels"])
         write_label_png(paths["labels"], segmentation.label_map, segmentation.label_set)
-    paths["json"] = base.with_name(base.name + ".json")
+    paths["json"] = base.with_name(base.name + RESULT_SUFFIXES["json"])
     text = json.dumps(segmentation.to_dict(), ensure_ascii=False, allow_nan=False) + "\n"
     # A file name that is not valid UTF-8 holds lone surrogates; their backslash form is their JSON escape.
     write_bytes(paths["json"], text.encode("utf-8", "backslashreplace"))

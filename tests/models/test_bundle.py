@@ -13,9 +13,10 @@ from torch import nn
 from segscape.errors import InputError, ModelError
 from segscape.labels import Label, LabelSet
 from segscape.models import MODELS, build_model
-from segscape.models.bundle import ModelCard, load_bundle, read_card, record_metrics, save_bundle
+from segscape.models.bundle import ModelCard, load_bundle, read_card, record_metrics, record_refinement, save_bundle
 from segscape.models.network import Network
 from segscape.preprocess import Preprocess
+from segscape.refine.crf import CrfParameters
 
 SMALL = {"aspp_channels": 8, "decoder_channels": 8, "low_channels": 8}
 # Every network, and a backbone with buffers that are in no state dict (its blur filters).
@@ -166,6 +167,37 @@ def test_metrics_are_not_recorded_on_a_damaged_bundle(path):
     assert path.read_bytes() == damaged
 
 
+TUNED = {"crf": CrfParameters(bilateral_weight=7).to_dict(), "default": True, "measured": {"split": "val"}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kept"),
+    [
+        ({}, TUNED, False),
+        ({}, {**TUNED, "default": False}, True),
+        (TUNED, {**TUNED, "measured": {}}, True),
+        (TUNED, {**TUNED, "crf": CrfParameters().to_dict()}, False),
+        (TUNED, {**TUNED, "default": False}, False),
+        (TUNED, {}, False),
+    ],
+)
+def test_a_recorded_refinement_keeps_metrics_only_if_they_stay_true(path, before, after, kept):
+    card = save_bundle(path, random_net().state_dict(), replace(FULL, refine=before))
+    assert read_card(path) == card
+    changed = record_refinement(path, after)
+    assert changed == read_card(path) == replace(card, refine=after, metrics=FULL.metrics if kept else {})
+    assert load_bundle(path)[1].sha256 == card.sha256
+
+
+def test_a_card_without_refinement_is_as_before_there_was_any(path):
+    card = save_bundle(path, random_net().state_dict(), FULL)
+    assert "refine" not in card.to_dict()
+    assert (card.refine, card.crf, card.refines) == ({}, None, False)
+    tuned = replace(card, refine=TUNED)
+    assert (tuned.crf, tuned.refines) == (CrfParameters(bilateral_weight=7), True)
+    assert ModelCard.from_json(tuned.to_json()) == replace(tuned, recipe=json.loads(json.dumps(dict(card.recipe))))
+
+
 def test_a_card_is_read_without_its_weights(path):
     saved = save_bundle(path, random_net().state_dict(), FULL)
     content = path.read_bytes()
@@ -238,6 +270,14 @@ def test_summary():
         ({"preprocess": {"mean": [0, 0, 0], "std": [1, 1, 1], "long_side": 10**9}}, "long_side"),
         ({"preprocess": {"mean": [0, 0, 0], "std": [1, 1, 1], "long_side": True}}, "long_side"),
         ({"preprocess": None}, "incomplete or wrong"),
+        ({"refine": [1]}, "'refine' must be an object, got list"),
+        ({"refine": None}, "'refine' must be an object"),
+        ({"refine": {"crf": 5}}, "'crf' must be an object"),
+        ({"refine": {"crf": {}}}, "CRF parameters must be gaussian_weight"),
+        ({"refine": {"crf": {**TUNED["crf"], "iterations": 10**9}}}, "iterations must be a whole number in 1…100"),
+        ({"refine": {"crf": {**TUNED["crf"], "bilateral_srgb": "5"}}}, "bilateral_srgb must be a number"),
+        ({"refine": {**TUNED, "default": 1}}, "true or false"),
+        ({"refine": {"default": True}}, "have a 'crf'"),
     ],
 )
 def test_cards_that_are_wrong_say_where(change, says):

@@ -27,6 +27,16 @@ def listing(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+def test_no_input_is_overwritten_by_a_result(tiny_predictor, make_photo, tmp_path):
+    files = [make_photo("a.png"), make_photo("a.labels.png", seed=1)]
+    before = files[1].read_bytes()
+    with pytest.raises(ConfigError, match=r"a\.labels\.png' is an input"):
+        run(tiny_predictor, files, files[0].parent)
+    assert files[1].read_bytes() == before
+    assert len(run(tiny_predictor, files, tmp_path / "elsewhere")) == 2
+    assert len(run(tiny_predictor, files[:1], files[0].parent / ".")) == 1
+
+
 def test_each_file_gets_its_results(tiny_predictor, make_photo, tmp_path):
     files = [make_photo(f"{i}.png", width=20 + i, seed=i) for i in range(5)]
     out = tmp_path / "new" / "out"

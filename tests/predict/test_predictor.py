@@ -1,6 +1,8 @@
 import threading
+from dataclasses import replace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image as PilImage
@@ -12,6 +14,9 @@ from segscape.models.bundle import read_card
 from segscape.predict import predictor as module
 from segscape.predict.predictor import Predictor, bundled_models, find_model, load
 from segscape.preprocess import Preprocess
+from segscape.refine import crf
+from segscape.refine.crf import CrfParameters
+from segscape.runtime.inference import Scores, classify, probabilities, run_network
 
 
 class Recorder:
@@ -159,6 +164,77 @@ def test_augmentations_reach_the_network(recorder, tta, views):
 def test_an_unknown_augmentation(recorder):
     with pytest.raises(ConfigError, match="not turn"):
         recorder.predict(np.zeros((8, 8, 3), np.uint8), tta=("turn",))
+    with pytest.raises(ConfigError, match=r"takes a list of kinds, e\.g\. tta=\['flip'\]"):
+        recorder.predict(np.zeros((8, 8, 3), np.uint8), tta="flip")
+
+
+TUNED = CrfParameters(gaussian_weight=9, gaussian_sxy=2)
+
+
+def says(predictor: Predictor, **refine: Any) -> Predictor:
+    """The predictor with another card."""
+    return Predictor(predictor.engine, replace(predictor.card, refine=refine))
+
+
+def assert_refined(result: segscape.Segmentation, predictor: Predictor, pixels: np.ndarray, p: CrfParameters) -> None:
+    scores = run_network(predictor.engine, predictor.card.preprocess, pixels)
+    expected = crf.refine(probabilities(scores), pixels, p)
+    np.testing.assert_array_equal(result.label_map, expected.argmax(axis=0))
+    np.testing.assert_allclose(result.confidence, expected.max(axis=0), atol=1e-6)
+    assert list(result.timings_ms) == ["decode", "network", "refine", "upsample", "regions"]
+
+
+@pytest.mark.parametrize("size", [(24, 32), (70, 80)])
+def test_refinement_draws_upon_the_photo(tiny_predictor, size):
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    options: dict[str, Any] = {"confidence": True}
+    plain = tiny_predictor.predict(pixels, **options)
+    assert_same(tiny_predictor.predict(pixels, refine="none", **options), plain)
+    assert "refine" not in plain.timings_ms
+    refined = tiny_predictor.predict(pixels, refine="crf", **options)
+    assert_refined(refined, tiny_predictor, pixels, CrfParameters())
+    assert (refined.label_map != plain.label_map).mean() > 0.01
+    assert refined.label_map.dtype == np.uint8
+    assert_refined(tiny_predictor.predict(pixels, refine=TUNED, **options), tiny_predictor, pixels, TUNED)
+
+
+def test_the_card_says_whether_and_how_to_refine(tiny_predictor):
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
+    tuned = says(tiny_predictor, crf=TUNED.to_dict(), default=False)
+    assert "refine" not in tuned.predict(pixels).timings_ms
+    assert_refined(tuned.predict(pixels, refine="crf", confidence=True), tuned, pixels, TUNED)
+    always = says(tiny_predictor, crf=TUNED.to_dict(), default=True)
+    assert_refined(always.predict(pixels, confidence=True), always, pixels, TUNED)
+    assert_same(always.predict(pixels, refine="none"), tiny_predictor.predict(pixels))
+
+
+def test_a_large_photo_is_refined_at_the_size_the_network_saw(tiny_predictor):
+    pixels = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
+    card = replace(tiny_predictor.card, preprocess=replace(tiny_predictor.card.preprocess, long_side=32))
+    predictor = Predictor(tiny_predictor.engine, card)
+    small = cv2.resize(pixels, (32, 24), interpolation=cv2.INTER_AREA)
+    seen = run_network(predictor.engine, card.preprocess, small)
+    marginals = crf.refine(probabilities(seen), small, CrfParameters())
+    expected, _ = classify(Scores(np.log(marginals), (4.0, 4.0), (96, 128)))
+    refined = predictor.predict(pixels, refine="crf")
+    assert (refined.label_map == expected).mean() > 0.999
+    assert (refined.label_map != predictor.predict(pixels, refine="none").label_map).mean() > 0.01
+
+
+@pytest.mark.parametrize("refine", ["", "CRF", "bilateral", None, True, {}, 3])
+def test_an_unknown_refinement(recorder, refine):
+    with pytest.raises(ConfigError, match="refine must be one of model, none, crf"):
+        recorder.predict(np.zeros((8, 8, 3), np.uint8), refine=refine)
+    assert not recorder.engine.seen
+
+
+def test_what_is_too_large_to_refine_is_refused_before_the_network_runs(recorder, monkeypatch):
+    monkeypatch.setattr(crf, "MAX_VALUES", 3 * 8 * 8)
+    recorder.predict(np.zeros((8, 8, 3), np.uint8), refine="crf")
+    recorder.predict(np.zeros((8, 9, 3), np.uint8))
+    with pytest.raises(ResourceError, match="--refine none"):
+        recorder.predict(np.zeros((8, 9, 3), np.uint8), refine="crf")
+    assert len(recorder.engine.seen) == 2
 
 
 def test_large_images_are_refused_before_they_are_decoded(recorder, make_photo):

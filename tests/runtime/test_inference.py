@@ -11,7 +11,7 @@ from segscape.errors import ConfigError, ModelError
 from segscape.models.network import Network
 from segscape.preprocess import Preprocess
 from segscape.runtime import inference
-from segscape.runtime.inference import Scores, classify, run_network
+from segscape.runtime.inference import Scores, classify, probabilities, run_network
 from segscape.runtime.torch_engine import TorchEngine
 
 PLAIN = Preprocess((0, 0, 0), (1, 1, 1))
@@ -133,6 +133,18 @@ def test_more_than_256_classes_need_16_bits(num_classes, dtype):
     expected = [[0, num_classes - 1], [0, 0]]
     assert labels.tolist() == expected
     np.testing.assert_allclose(confidence, [[1 / num_classes, 1], [1, 1]], atol=1e-6)
+
+
+@pytest.mark.parametrize("num_classes", [1, 5, 256, 257])
+def test_full_size_probabilities_are_those_of_the_labels(num_classes):
+    logits = np.random.default_rng(2).normal(size=(num_classes, 5, 6)).astype(np.float32) * 3
+    scores = Scores(logits, (3.3, 2.7), (16, 15))
+    full = probabilities(scores)
+    assert (full.shape, full.dtype) == ((num_classes, 16, 15), np.float32)
+    np.testing.assert_allclose(full, softmax(brute_force(logits, (3.3, 2.7), (16, 15))), atol=1e-5)
+    labels, confidence = classify(scores)
+    np.testing.assert_array_equal(labels, full.argmax(axis=0))
+    np.testing.assert_allclose(confidence, full.max(axis=0), atol=1e-6)
 
 
 @pytest.mark.parametrize("long_side", [None, 16, 40, 64, 100, 333])

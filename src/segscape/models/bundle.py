@@ -11,7 +11,7 @@ import hashlib
 import os
 import stat
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from segscape.models import build_model
 from segscape.models.card import ModelCard, strict_json
 from segscape.models.network import Network
 
-__all__ = ["ModelCard", "load_bundle", "read_card", "record_metrics", "save_bundle"]
+__all__ = ["ModelCard", "load_bundle", "read_card", "record_metrics", "record_refinement", "save_bundle"]
 
 _MAX_HEADER = 25_000_000
 _METADATA = "__metadata__"  # safetensors' own key beside the tensors
@@ -71,11 +71,33 @@ def record_metrics(path: str | os.PathLike[str], split: str, metrics: Mapping[st
         ModelError: not a bundle, or damaged.
         ResourceError, InputError: see `segscape.files.atomic_write`.
     """
+    return _change_card(path, lambda card: replace(card, metrics={**card.metrics, split: dict(metrics)}))
+
+
+def record_refinement(path: str | os.PathLike[str], refine: Mapping[str, Any]) -> ModelCard:
+    """Write ``refine`` (see `ModelCard`) onto a bundle's card; the weights and their hash stay as they are.
+
+    The card's metrics are those of the model as it is. If its results change by this, because the dense CRF becomes or
+    was the default, the metrics are removed: measure them again with ``segscape evaluate --record``.
+
+    Raises:
+        ModelError: not a bundle, or damaged.
+        ResourceError, InputError: see `segscape.files.atomic_write`.
+    """
+
+    def change(card: ModelCard) -> ModelCard:
+        changed = replace(card, refine=dict(refine))
+        before, after = (c.crf if c.refines else None for c in (card, changed))
+        return changed if before == after else replace(changed, metrics={})
+
+    return _change_card(path, change)
+
+
+def _change_card(path: str | os.PathLike[str], change: Callable[[ModelCard], ModelCard]) -> ModelCard:
     from safetensors.torch import load_file
 
     _, card = load_bundle(path)  # refuses a damaged file before it is written again
-    card = replace(card, metrics={**card.metrics, split: dict(metrics)})
-    return save_bundle(path, load_file(path), card, half=False)
+    return save_bundle(path, load_file(path), change(card), half=False)
 
 
 def read_card(path: str | os.PathLike[str]) -> ModelCard:

@@ -11,6 +11,7 @@ from typing import Any
 from segscape.errors import InputError
 from segscape.labels import LabelSet
 from segscape.preprocess import Preprocess
+from segscape.refine.crf import CrfParameters
 
 FORMAT = 1
 _MAX_DEPTH = 32
@@ -33,6 +34,8 @@ class ModelCard:
         recipe: the resolved recipe.
         training: device, time, steps, package versions, where the ImageNet weights came from.
         sha256: of the weights; filled in when a bundle is written.
+        refine: what `segscape tune-crf` found: "crf" with the parameters, "default" whether results are refined unless
+            told otherwise, "measured" with the gain. Empty for a model that was not tuned.
     """
 
     name: str
@@ -46,6 +49,17 @@ class ModelCard:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     sha256: str = ""
+    refine: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def crf(self) -> CrfParameters | None:
+        """The dense CRF's parameters tuned for this model, if it was."""
+        return CrfParameters.from_dict(self.refine["crf"]) if "crf" in self.refine else None
+
+    @property
+    def refines(self) -> bool:
+        """Whether the dense CRF follows the network unless told otherwise."""
+        return self.refine.get("default") is True
 
     @property
     def id(self) -> str:
@@ -67,6 +81,8 @@ class ModelCard:
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON types."""
         values = {key: getattr(self, key) for key in self.__dataclass_fields__}
+        if not self.refine:
+            del values["refine"]  # cards written before there was one do not have it either
         return {
             "format": FORMAT,
             **values,
@@ -99,7 +115,8 @@ class ModelCard:
         if values.get("format") != FORMAT:
             raise InputError(f"card format {values.get('format')!r}, but this version reads {FORMAT}")
         try:
-            fields = {key: values[key] for key in cls.__dataclass_fields__}
+            fields = {key: values[key] for key in cls.__dataclass_fields__ if key != "refine"}
+            fields["refine"] = _read_refine(values.get("refine", {}))
             for key, kind, article in [(k, str, "text") for k in _TEXTS] + [(k, Mapping, "an object") for k in _TABLES]:
                 if not isinstance(fields[key], kind):
                     raise InputError(f"the card's {key!r} must be {article}, got {type(fields[key]).__name__}")
@@ -161,6 +178,18 @@ def _check_depth(value: Any, allowed: int) -> None:
             raise InputError("its JSON is nested too deeply")
         for inner in value.values() if isinstance(value, dict) else value:
             _check_depth(inner, allowed - 1)
+
+
+def _read_refine(values: Any) -> Mapping[str, Any]:
+    if not isinstance(values, Mapping):
+        raise InputError(f"the card's 'refine' must be an object, got {type(values).__name__}")
+    if "crf" in values:
+        if not isinstance(values["crf"], Mapping):
+            raise InputError("the card's 'crf' must be an object of parameters")
+        CrfParameters.from_dict(values["crf"])
+    if not isinstance(values.get("default", False), bool) or (values.get("default") and "crf" not in values):
+        raise InputError("the card's 'refine' must say whether it is the default with true or false, and have a 'crf'")
+    return values
 
 
 def _read_preprocess(values: Mapping[str, Any]) -> Preprocess:

@@ -13,7 +13,7 @@ from typing import Any
 from segscape.errors import ConfigError, InputError, ResourceError
 from segscape.image import MAX_PIXELS, Image, read_image
 from segscape.predict.predictor import Predictor
-from segscape.render import safe_stem
+from segscape.render import RESULT_SUFFIXES, safe_stem
 from segscape.result import Segmentation
 
 _AHEAD = 2  # images decoded or written at once besides the one in the network: bounds the memory
@@ -49,11 +49,13 @@ def predict_files(
         one `Outcome` a file. An image that cannot be read or does not fit into memory is an outcome with its error.
 
     Raises:
-        ConfigError: an option is out of range.
+        ConfigError: an option is out of range, or a result would overwrite one of ``files``.
         ResourceError: the disk is full.
         InputError: ``out`` cannot be written to.
     """
     stems = unique_stems(files)
+    if out is not None:
+        _spare_the_inputs(files, stems, out)
     decoding: deque[tuple[Path, str, Future[Image]]] = deque()
     writing: deque[tuple[Path, Segmentation, Future[dict[str, Path]]]] = deque()
     todo = iter(zip(files, stems, strict=True))
@@ -91,6 +93,16 @@ def predict_files(
         finally:
             decoder.shutdown(cancel_futures=True)
             writer.shutdown(cancel_futures=True)
+
+
+def _spare_the_inputs(files: Sequence[Path], stems: Sequence[str], out: Path) -> None:
+    if out.resolve() not in {path.resolve().parent for path in files}:
+        return
+    inputs = {path.resolve() for path in files}
+    for stem in stems:
+        for suffix in RESULT_SUFFIXES.values():
+            if (result := (out / f"{safe_stem(stem)}{suffix}").resolve()) in inputs:
+                raise ConfigError(f"{str(result)!r} is an input, and a result would overwrite it; give another --out")
 
 
 def unique_stems(files: Sequence[Path]) -> list[str]:

@@ -14,6 +14,8 @@ from segscape.errors import ConfigError, ModelError, ResourceError
 from segscape.image import MAX_PIXELS, as_image
 from segscape.predict.regions import regions_from_label_map
 from segscape.preprocess import Preprocess
+from segscape.refine import crf
+from segscape.refine.scores import refine_scores, working_size
 from segscape.result import Segmentation
 from segscape.runtime.engine import Engine
 from segscape.runtime.inference import classify, run_network
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from segscape.models.bundle import ModelCard
 
 _WEIGHTS = Path(__file__).parent.parent / "weights"
+REFINEMENTS = ("model", "none", "crf")
 
 
 def bundled_models() -> dict[str, Path]:
@@ -84,6 +87,7 @@ class Predictor:
         *,
         tta: Sequence[str] = (),
         long_side: int | str = "model",
+        refine: str | crf.CrfParameters = "model",
         confidence: bool = False,
         keep_image: bool = True,
         max_pixels: int = MAX_PIXELS,
@@ -95,6 +99,9 @@ class Predictor:
             tta: test-time augmentation: "flip", "scale", both or none.
             long_side: pixels to which the image's longer side is brought for the network: a number, "model" (as it
                 was trained) or "native" (no change). Large values find finer detail and take more time and memory.
+            refine: what follows the network: "crf" draws the borders along the photo's edges with the dense CRF of
+                `segscape.refine.crf`, with the parameters on the model's card or else its defaults; "none" does not;
+                "model" does what the card says. Parameters may also be given themselves.
             confidence: keep the probability of each pixel's class, (H, W) float32.
             keep_image: keep the image, which `Segmentation.plot` and `save` draw on.
             max_pixels: larger images are refused before they are decoded.
@@ -103,11 +110,12 @@ class Predictor:
             ImageError: the image cannot be read.
             ConfigError: an option is out of range.
             ModelError: the network's scores are not finite.
-            ResourceError: out of memory.
+            ResourceError: out of memory, or an image too large to be refined.
         """
+        parameters = self._crf(refine)
         preprocess = replace(self.card.preprocess, long_side=self._long_side(long_side))
         try:
-            return self._predict(source, preprocess, tta, confidence, keep_image, max_pixels)
+            return self._predict(source, preprocess, tta, parameters, confidence, keep_image, max_pixels)
         except MemoryError as error:
             raise ResourceError("out of memory; give a smaller --size (long_side) or a smaller image") from error
 
@@ -116,6 +124,7 @@ class Predictor:
         source: Any,
         preprocess: Preprocess,
         tta: Sequence[str],
+        parameters: crf.CrfParameters | None,
         confidence: bool,
         keep_image: bool,
         max_pixels: int,
@@ -123,8 +132,13 @@ class Predictor:
         start = time.perf_counter()
         image = as_image(source, max_pixels=max_pixels)
         decoded = time.perf_counter()
+        if parameters:  # before the network has worked for nothing
+            crf.check_size(working_size(preprocess, image.pixels.shape[:2]), len(self.card.label_set))
         scores = run_network(self.engine, preprocess, image.pixels, tta)
         ran = time.perf_counter()
+        if parameters:
+            scores = refine_scores(scores, image.pixels, parameters, preprocess)
+        refined = time.perf_counter()
         label_map, probability = classify(scores)
         labelled = time.perf_counter()
         regions = regions_from_label_map(label_map, self.card.label_set, probability)
@@ -139,7 +153,8 @@ class Predictor:
             timings_ms={
                 "decode": 1000 * (decoded - start),
                 "network": 1000 * (ran - decoded),
-                "upsample": 1000 * (labelled - ran),
+                **({"refine": 1000 * (refined - ran)} if parameters else {}),
+                "upsample": 1000 * (labelled - refined),
                 "regions": 1000 * (end - labelled),
             },
             image=image if keep_image else None,
@@ -159,6 +174,15 @@ class Predictor:
                     yield self.predict(waiting.pop(0).result(), **options)
             for future in waiting:
                 yield self.predict(future.result(), **options)
+
+    def _crf(self, wanted: str | crf.CrfParameters) -> crf.CrfParameters | None:
+        if isinstance(wanted, crf.CrfParameters):
+            return wanted
+        if wanted not in REFINEMENTS:
+            raise ConfigError(f"refine must be one of {', '.join(REFINEMENTS)}, got {wanted!r}")
+        if wanted == "none" or (wanted == "model" and not self.card.refines):
+            return None
+        return self.card.crf or crf.CrfParameters()
 
     def _long_side(self, wanted: int | str) -> int | None:
         if wanted == "model":

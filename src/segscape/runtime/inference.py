@@ -39,11 +39,13 @@ def run_network(engine: Engine, preprocess: Preprocess, pixels: np.ndarray, tta:
     the scales 0.75 and 1.25. The averaged scores are log probabilities at the network's own size.
 
     Raises:
-        ConfigError: an unknown kind of augmentation.
+        ConfigError: an unknown kind of augmentation, or a text in place of a list.
         ModelError: the network's scores are not finite.
         ResourceError, MemoryError: out of memory.
     """
     size = (pixels.shape[0], pixels.shape[1])
+    if isinstance(tta, str):
+        raise ConfigError(f"test-time augmentation takes a list of kinds, e.g. tta=[{tta!r}]")
     if unknown := sorted(set(tta) - set(TTA_KINDS)):
         raise ConfigError(f"test-time augmentation knows {', '.join(TTA_KINDS)}, not {', '.join(unknown)}")
     if not tta:
@@ -101,6 +103,18 @@ def classify(scores: Scores, *, confidence: bool = True) -> tuple[np.ndarray, np
             np.exp(strip, out=strip)
             probability[rows] = 1 / strip.sum(axis=0)
     return label_map, probability
+
+
+def probabilities(scores: Scores) -> np.ndarray:
+    """The probability of each class at each pixel of the image, (C, H, W) float32: all that `classify` avoids holding.
+
+    Raises:
+        MemoryError: it does not fit.
+    """
+    full = np.empty((scores.logits.shape[0], *scores.size), np.float32)
+    for rows, strip in _upsampled(scores):
+        full[:, rows] = _softmax(strip)
+    return full
 
 
 def _upsampled(scores: Scores) -> Iterator[tuple[slice, np.ndarray]]:
