@@ -15,6 +15,7 @@ from sklearn.metrics import confusion_matrix
 
 from segscape.errors import ConfigError, DataError, InputError
 from segscape.evaluate.metrics import Calibration, ClassCounts, ConfusionMatrix, bootstrap_intervals
+from segscape.evaluate.partition import PartitionScores
 from segscape.evaluate.semantic import DEFINITIONS, check_same_classes, evaluate_semantic
 from segscape.labels import Label, LabelSet
 from segscape.result import Segmentation
@@ -329,7 +330,7 @@ class TestEvaluate:
         keys = (
             "miou miou_interval iou iou_interval pixel_accuracy class_accuracy accuracy fwiou dice dice_per_class "
             "boundary_f boundary_f_per_class boundary_iou boundary_iou_per_class ece reliability confusion_matrix "
-            "per_image num_images split data label_set model seconds seconds_per_image machine definitions"
+            "partition per_image num_images split data label_set model seconds seconds_per_image machine definitions"
         )
         assert set(data) == set(keys.split())
         assert data["iou"]["car"] is None
@@ -395,3 +396,43 @@ class TestEvaluate:
         with pytest.raises(DataError, match=message):
             check_same_classes(label_set(*model), label_set(*data))
         check_same_classes(label_set(*data), LabelSet("other name", label_set(*data).labels, ignore_index=99))
+
+
+@pytest.mark.parametrize("border", [0, 1])
+def test_a_border_class_adds_the_scores_of_the_partition(border: int) -> None:
+    labels = label_set("left", "right")
+    truth = np.random.default_rng(1).integers(0, 2, (24, 24)).astype(np.uint8)
+    truth[:4] = IGNORE
+    dataset = FakeDataset([truth], labels)
+    probability = np.where(truth == border, 0.8, 0.3).astype(np.float32)  # of the border class
+    probability[10, :12] = 0.65
+
+    def predict(sample: Any) -> Segmentation:
+        ids = np.where(probability > 0.5, border, 1 - border).astype(np.uint8)
+        sure = np.maximum(probability, 1 - probability)
+        return Segmentation(ids.shape, labels, ids, confidence=sure)
+
+    expected = PartitionScores(membrane=border, ignore_index=IGNORE)
+    expected.update(truth, probability)
+    report = run(predict, dataset, border=labels.names[border])
+    got = report.partition["thresholds"]
+    for ours, theirs in zip(got, expected.report().to_dict()["thresholds"], strict=True):
+        assert ours == theirs
+    assert run(predict, dataset).partition is None
+    assert report.to_dict()["partition"]["num_images"] == 1
+
+
+@pytest.mark.parametrize(("names", "border"), [(("a", "b"), "c"), (("a", "b", "c"), "a")])
+def test_a_border_class_is_one_of_two(names: tuple[str, ...], border: str) -> None:
+    with pytest.raises(ConfigError, match="exactly two classes"):
+        run(dataset=FakeDataset(TRUTHS, label_set(*names)), border=border)
+
+
+def test_border_scores_need_a_confidence() -> None:
+    labels = label_set("a", "b")
+
+    def unsure(sample: Any) -> Segmentation:
+        return Segmentation(sample.labels.shape, labels, np.zeros(sample.labels.shape, np.uint8))
+
+    with pytest.raises(InputError, match="gave none"):
+        run(unsure, FakeDataset([u8([[0, 1]])], labels), border="b")

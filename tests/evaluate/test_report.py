@@ -17,6 +17,7 @@ from PIL import Image
 from rich.console import Console
 
 from segscape.errors import ConfigError, DataError
+from segscape.evaluate.partition import PartitionScores
 from segscape.evaluate.report import render_table, write_report
 from segscape.evaluate.semantic import SemanticReport, evaluate_semantic
 from segscape.labels import Label, LabelSet
@@ -207,10 +208,31 @@ def test_missing_package_names_the_extra(report, tmp_path, monkeypatch, package)
         write_report(report, tmp_path, FakeDataset(), predict)
 
 
-def test_table(report):
+def test_scores_of_a_border_are_shown(report, tmp_path):
+    scores = PartitionScores(membrane=0)
+    truth = np.zeros((24, 24), np.uint8)
+    truth[:11], truth[12:] = 1, 2
+    broken = truth.copy()
+    broken[11, 3:20] = 1
+    scores.update(truth, broken == 0)
+    partition = scores.report().to_dict()
+    with_border = replace(report, partition=partition)
+    text = render_text(with_border)
+    v_rand = f"{100 * partition['best_rand']['rand']['f']:.1f}"
+    assert f"V_Rand {v_rand}" in text
+    assert "V_Rand" not in render_text(report)
+    page = write_report(with_border, tmp_path, FakeDataset(), predict)["report"].read_text("utf-8")
+    assert f"<b>{v_rand}<" in page
+
+
+def render_text(report: SemanticReport) -> str:
     console = Console(width=140, record=True, file=StringIO())
     console.print(render_table(report))
-    text = console.export_text()
+    return console.export_text()
+
+
+def test_table(report):
+    text = render_text(report)
     assert "net@1 on folder val: 4 images" in text
     rows = {
         line.split("│")[1].strip(): [c.strip() for c in line.split("│")[2:-1]]

@@ -7,7 +7,7 @@ import contextlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,6 +100,7 @@ def render_table(report: SemanticReport) -> Table:
         caption=Text(
             f"pixel accuracy {_percent(report.pixel_accuracy)} · frequency-weighted IoU {_percent(report.fwiou)} · "
             f"calibration error {_percent(report.ece)} · {report.seconds_per_image * 1000:.0f} ms an image"
+            + (f"\n{partition_line(report.partition)}" if report.partition else "")
         ),
         show_footer=True,
     )
@@ -112,6 +113,16 @@ def render_table(report: SemanticReport) -> Table:
         scores = [_percent(getattr(report, field)[name]) for field in _SCORES]
         table.add_row(Text(name), _percent(iou), _span(report.iou_interval[name]), *scores)
     return table
+
+
+def partition_line(partition: Mapping[str, Any]) -> str:
+    """The scores of `PartitionReport.to_dict` in one line."""
+    rand, information = partition["best_rand"], partition["best_information"]
+    return (
+        f"V_Rand {_percent(rand['rand']['f'])} · V_info {_percent(information['information']['f'])} "
+        f"{'after' if partition['thin'] else 'without'} thinning · "
+        f"challenge's pixel error {_percent(partition['challenge_pixel_error'])}"
+    )
 
 
 def _headline(report: SemanticReport) -> str:

@@ -25,6 +25,7 @@ from segscape.evaluate.metrics import (
     bootstrap_intervals,
     number_or_none,
 )
+from segscape.evaluate.partition import PartitionScores
 from segscape.labels import LabelSet
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ DEFINITIONS: Mapping[str, str] = {
     f"{DILATION_RATIO:.0%} of the image's diagonal from its contour, summed over images; overall: mean over classes.",
     "ece": f"Expected calibration error (Guo et al. 2017, eq. 3): {CALIBRATION_BINS} equal-width bins of the "
     "confidence, |accuracy - confidence| weighted by pixels; null when the model gives no confidence.",
+    "partition": "Arganda-Carreras et al. 2015: foreground-restricted Rand and information scores of the cells "
+    "that the border class parts, and 1 - the pixels' best F-score, each at its best threshold; null if not asked for.",
     "per_image": "The same scores from one image's pixels alone.",
     "ignored": "Pixels whose true label is the ignore index are counted nowhere.",
     "seconds_per_image": "Median time of one prediction.",
@@ -65,6 +68,7 @@ class SemanticReport:
         miou_interval, iou_interval: lower and upper end at 95 %; None without resampling or with a single image.
         reliability: the bins of `Calibration.table`; empty when the model gives no confidence.
         confusion_matrix: (C, C) int64, rows truth, columns prediction.
+        partition: how well the border class parts the cells, `PartitionReport.to_dict`; None if not asked for.
         per_image: {"name", "miou", "pixel_accuracy"} in the order of the split.
         data: {"kind", "fingerprint"} of what was read.
         seconds: wall time of the whole evaluation; ``seconds_per_image`` is the median of one prediction.
@@ -88,6 +92,7 @@ class SemanticReport:
     ece: float | None
     reliability: Sequence[Mapping[str, float | int | None]]
     confusion_matrix: np.ndarray
+    partition: Mapping[str, Any] | None
     per_image: Sequence[Mapping[str, Any]]
     num_images: int
     split: str
@@ -112,6 +117,7 @@ def evaluate_semantic(
     progress: Callable[[Iterable[Any], int, str], Iterable[Any]] | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
+    border: str | None = None,
 ) -> SemanticReport:
     """Run ``predict`` on every image of a split and measure it against the truth.
 
@@ -122,9 +128,11 @@ def evaluate_semantic(
         progress: wraps the items to show how far it is: ``progress(items, total, description)`` yields them.
         bootstrap: resamples for the 95 % intervals; 0 for none.
         seed: of the resampling.
+        border: name of the class that lies between cells, like "membrane": how well it parts them is measured too
+            (`segscape.evaluate.partition`). Needs a label set of two classes, and a confidence.
 
     Raises:
-        ConfigError: ``bootstrap`` is negative.
+        ConfigError: ``bootstrap`` is negative, or there is no such border class among two.
         DataError: the split is empty or cannot be read, or model and data set have other classes.
         InputError: a result has no label map, another size than its truth, or an unknown class id.
     """
@@ -134,6 +142,7 @@ def evaluate_semantic(
     if not items:
         raise DataError(f"split {split!r} of {str(dataset.root)!r} holds no images; choose another split")
     labels = dataset.label_set
+    partition = _partition(labels, border)
     began = time.perf_counter()
     confusion = ConfusionMatrix(len(labels), labels.ignore_index)
     boundary = BoundaryScores(len(labels), labels.ignore_index)
@@ -156,6 +165,8 @@ def evaluate_semantic(
         except InputError as error:
             raise InputError(f"{sample.name}: {error}") from error
         boundary.update(truth, prediction)
+        if partition is not None:
+            partition.update(truth, _border_probability(sample, result, partition.membrane))
         confident = confident and result.confidence is not None
         confusion += image
         counts.append(image.counts)
@@ -192,6 +203,7 @@ def evaluate_semantic(
         ece=number_or_none(calibration.error()) if confident else None,
         reliability=calibration.table() if confident else (),
         confusion_matrix=confusion.matrix,
+        partition=None if partition is None else partition.report().to_dict(),
         per_image=tuple(
             {"name": name, "miou": number_or_none(miou), "pixel_accuracy": number_or_none(accuracy)}
             for name, miou, accuracy in zip(names, images.mean_iou(), images.pixel_accuracy(), strict=True)
@@ -205,6 +217,24 @@ def evaluate_semantic(
         seconds_per_image=statistics.median(times),
         machine=_machine(),
     )
+
+
+def _partition(labels: LabelSet, border: str | None) -> PartitionScores | None:
+    if border is None:
+        return None
+    if len(labels) != 2 or border not in labels.names:
+        raise ConfigError(
+            f"border class {border!r}: needs one of exactly two classes, but label set {labels.name!r} has "
+            f"{', '.join(labels.names)}"
+        )
+    return PartitionScores(membrane=labels.names.index(border), ignore_index=labels.ignore_index)
+
+
+def _border_probability(sample: Sample, result: Segmentation, border: int) -> np.ndarray:
+    """(H, W) float32: of two classes, what the confidence in the winner says of the border class."""
+    if result.confidence is None or result.label_map is None:
+        raise InputError(f"{sample.name}: the border's scores need the model's confidence, and it gave none")
+    return np.where(result.label_map == border, result.confidence, 1 - result.confidence)
 
 
 def check_same_classes(model: LabelSet, data: LabelSet) -> None:
