@@ -225,3 +225,23 @@ class TestRealCamvid:
         train = report.splits["train"].frequencies
         assert train.class_pixels[3] / train.class_pixels.sum() == pytest.approx(0.3296, abs=1e-4)
         assert train.class_pixels.sum() + train.ignored_pixels == 367 * 360 * 480
+
+
+class TestMembranes(ReaderContract):
+    kind = "membranes"
+
+    def make(self, root):
+        write(root, [f"{i:02}" for i in range(30)], [[0, 1, 1], [1, 0, 0]])
+
+    def test_sections_are_one_split(self, dataset):
+        assert list(dataset.splits) == ["train"]
+        assert len(dataset.split("train")) == 30
+        assert dataset.label_set.names == ("cell", "membrane")
+
+    def test_other_folders_are_not_of_it(self, root):
+        (root / "images/30.png").write_bytes((root / "images/29.png").read_bytes())
+        (root / "labels/30.png").write_bytes((root / "labels/29.png").read_bytes())
+        assert open_dataset(root).kind == "folder"
+        (root / "images/30.png").rename(root / "images/extra.png")
+        with pytest.raises(DataError, match="'extra'"):
+            open_dataset(f"membranes:{root}", strict=False)

@@ -1,6 +1,7 @@
 """A data set: its splits, reading an item, its fingerprint."""
 
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -105,3 +106,37 @@ def test_a_fault_in_one_line():
     text = str(Fault("k", "error", files, "it is wrong", "mend it"))
     assert text == "it is wrong: '0.png', '1.png', '2.png', '3.png', '4.png' and 2 more; mend it"
     assert str(Fault("k", "error", (), "it is wrong", "")) == "it is wrong"
+
+
+@pytest.mark.parametrize(
+    ("split", "names"),
+    [
+        ("train[0/3]", "adg"),
+        ("train[2/3]", "cf"),
+        ("train[-0/3]", "bcef"),
+        ("train[-2/3]", "abdeg"),
+        ("train[6/7]", "g"),
+        ("train[-1/2]", "aceg"),
+    ],
+)
+def test_folds_of_a_split(tmp_path, split, names):
+    items = tuple(Item(f"train/{c}", tmp_path / c, None) for c in "gfedcba")
+    dataset = Dataset("folder", tmp_path, TWO, {"train": items})
+    assert [item.name.removeprefix("train/") for item in dataset.split(split)] == list(names)
+
+
+@pytest.mark.parametrize(
+    ("split", "words"),
+    [
+        ("train[3/3]", "0 <= k < n"),
+        ("train[0/1]", "n from 2 to 7"),
+        ("train[0/8]", "n from 2 to 7"),
+        ("train[0/]", "no split 'train"),
+        ("nowhere[0/2]", "no split 'nowhere'"),
+    ],
+)
+def test_folds_that_are_none(tmp_path, split, words):
+    items = tuple(Item(f"train/{c}", tmp_path / c, None) for c in "gfedcba")
+    dataset = Dataset("folder", tmp_path, TWO, {"train": items})
+    with pytest.raises(DataError, match=re.escape(words)):
+        dataset.split(split)

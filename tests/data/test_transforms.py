@@ -86,3 +86,50 @@ def test_same_generator_same_sample() -> None:
     assert torch.equal(one[0], two[0])
     assert torch.equal(one[1], two[1])
     assert not torch.equal(one[0], other[0])
+
+
+def test_quarter_turns_and_vertical_flips_give_the_eight_views_of_a_square() -> None:
+    pixels, labels = picture(6, 6)
+    views = {np.rot90(m, k).tobytes() for m in (labels, labels[::-1]) for k in range(4)}
+    transform = TrainTransform((6, 6), 255, quarter_turns=True, vertical_flip=0.5, **PLAIN)
+    seen = set()
+    for seed in range(60):
+        image, target = transform(pixels, labels, rng(seed))
+        assert torch.equal(image[0], (10 + 40 * target).to(torch.uint8))
+        seen.add(target.numpy().astype(np.uint8).tobytes())
+    assert seen == views
+
+
+def test_rotation_turns_about_the_centre_and_mirrors_at_the_edge() -> None:
+    labels = np.zeros((41, 41), np.uint8)
+    labels[20, 5:36] = 1  # a bar across the centre
+    pixels = np.repeat((200 * labels)[..., None], 3, axis=2)
+    for seed in range(8):
+        angle = np.deg2rad(np.random.default_rng(seed).uniform(-90, 90))
+        _, target = TrainTransform((41, 41), 255, rotate=90, **PLAIN)(pixels, labels, rng(seed))
+        ends = [(round(20 - side * 12 * np.sin(angle)), round(20 + side * 12 * np.cos(angle))) for side in (-1, 1)]
+        assert all((target[y - 1 : y + 2, x - 1 : x + 2] == 1).any() for y, x in ends), (seed, ends)
+        assert target[20, 20] == 1
+        assert (target != 255).all()
+
+
+@pytest.mark.parametrize("elastic_grid", [2, 3, 6])
+def test_elastic_deformation_moves_image_and_labels_alike(elastic_grid: int) -> None:
+    y, x = np.mgrid[:48, :64]
+    labels = ((x // 16 + y // 16) % 2).astype(np.uint8)
+    pixels = np.repeat((200 * labels)[..., None], 3, axis=2).astype(np.uint8)
+    transform = TrainTransform((48, 64), 255, elastic=3.0, elastic_grid=elastic_grid, **PLAIN)
+    for seed in range(5):
+        image, target = transform(pixels, labels, rng(seed))
+        assert ((image[0] > 100) == (target == 1)).float().mean() > 0.98
+        assert 0.02 < (target.numpy() != labels).mean() < 0.5
+
+
+def test_elastic_shifts_have_the_sigma_asked_for() -> None:
+    """Photo (y, x) = (0, x): where a pixel comes from can be read off its value."""
+    pixels = np.repeat(np.arange(200, dtype=np.uint8)[None, :, None], 200, axis=0).repeat(3, axis=2)
+    labels = np.zeros((200, 200), np.uint8)
+    transform = TrainTransform((200, 200), 255, elastic=6.0, **PLAIN)
+    corner = [float(transform(pixels, labels, rng(seed))[0][0, 100, 100]) - 100 for seed in range(150)]
+    assert np.std(corner) == pytest.approx(6.0, rel=0.2)
+    assert abs(np.mean(corner)) < 1.5

@@ -9,7 +9,7 @@ from torch import nn
 
 from segscape.errors import ConfigError
 from segscape.models import MODELS, build_model
-from segscape.models.network import Network, bilinear_kernel_, conv_bn_relu, num_parameters, upsample_to
+from segscape.models.network import Network, bilinear_kernel_, conv_bn_relu, gflops, num_parameters, upsample_to
 
 
 class Averages(Network):
@@ -172,3 +172,17 @@ def test_build_model_refuses(name, options, message):
 def test_build_model_passes_options_on():
     model = build_model("unet", 5, {"base_channels": 2, "depth": 1})
     assert (model.num_classes, model.multiple, model.stride) == (5, 2, 1)
+
+
+def test_gflops_count_a_multiplication_and_its_addition_as_two():
+    class OneConvolution(Network):
+        def __init__(self):
+            super().__init__(num_classes=5, multiple=4, stride=1)
+            self.conv = nn.Conv2d(3, 5, 3, padding=1)
+
+        def score(self, x):
+            return self.conv(x)
+
+    model = OneConvolution()
+    assert gflops(model, 8, 12) == pytest.approx(2 * 3 * 5 * 9 * 8 * 12 / 1e9)
+    assert gflops(model, 7, 9) == pytest.approx(2 * 3 * 5 * 9 * 8 * 12 / 1e9), "padded to multiples of 4"

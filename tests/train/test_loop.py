@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from train_help import QUIET, make_shapes, shapes_recipe
 
 from segscape.cli import main
-from segscape.errors import ConfigError, DataError, ResourceError, TrainingDiverged
+from segscape.errors import ConfigError, DataError, ModelError, ResourceError, TrainingDiverged
 from segscape.losses import WeightedSum
 from segscape.models.bundle import load_bundle
 from segscape.train import loop
@@ -156,6 +156,17 @@ def test_accumulated_batches_equal_one_large_batch(shapes: Path, tmp_path: Path)
         train(recipe, tmp_path / f"{batch}", progress=QUIET)
     losses = [[float(r["loss"]) for r in read_rows(tmp_path / name / "train.csv")] for name in ("4", "2")]
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
+
+
+def test_scores_that_are_not_finite_in_validation_are_a_diverged_run(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ModelError("the network's scores are not finite")
+
+    monkeypatch.setattr(loop, "run_network", broken)
+    with pytest.raises(TrainingDiverged, match=r"after step 6, val/0: the network's scores are not finite"):
+        train(shapes_recipe(shapes), tmp_path / "run", progress=QUIET)
 
 
 def test_diverged_run_stops_before_the_step(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

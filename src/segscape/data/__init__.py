@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from segscape.data import camvid, mask_folder
+from segscape.data import camvid, mask_folder, membranes
 from segscape.data.sample import Dataset, Fault, Item, Sample
 from segscape.errors import DataError
 
@@ -15,6 +15,7 @@ __all__ = ["READERS", "Dataset", "Fault", "Item", "Sample", "open_dataset"]
 # kind -> (whether a folder is of it, its opener); a folder is asked in this order.
 READERS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Dataset]]] = {
     camvid.KIND: (camvid.detect, camvid.open_camvid),
+    membranes.KIND: (membranes.detect, membranes.open_membranes),
     mask_folder.KIND: (mask_folder.detect, mask_folder.open_folder),
 }
 

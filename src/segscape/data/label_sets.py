@@ -31,6 +31,13 @@ CAMVID = LabelSet(
 )
 """The 11 classes of Brostow et al. 2009 as SegNet grouped them (Badrinarayanan et al. 2017), in SegNet's colours."""
 
+MEMBRANES = LabelSet(
+    "membranes",
+    (Label("cell", (235, 235, 235), "细胞内部"), Label("membrane", (200, 30, 60), "细胞膜")),
+    ignore_index=255,
+)
+"""Neuron membranes and what they enclose (ISBI 2012 challenge)."""
+
 MAX_INFERRED = 256
 
 

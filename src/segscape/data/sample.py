@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from segscape.errors import DataError
 from segscape.image import read_image
 from segscape.labels import LabelSet
 
+_FOLD = re.compile(r"(.+)\[(-?)(\d{1,4})/(\d{1,4})\]")
 UNLABELLED_SPLITS = ("predict", "unlabelled", "unlabeled")  # here an image may come without truth
 
 
@@ -123,11 +125,21 @@ class Dataset:
         return Dataset, (self.kind, self.root, self.label_set, dict(self.splits), dict(self.value_map), self.faults)
 
     def split(self, name: str) -> tuple[Item, ...]:
-        """The items of the split called ``name``.
+        """The items of the split called ``name``, or a part of it.
+
+        ``train[2/5]`` is the third of five folds of "train": every item whose place, counted from 0 in order of the
+        names, leaves the remainder 2 when divided by 5. ``train[-2/5]`` is all the rest.
 
         Raises:
-            DataError: there is no such split.
+            DataError: there is no such split or fold.
         """
+        if name not in self.splits and (fold := _FOLD.fullmatch(name)):
+            items, without, k, n = self.split(fold[1]), bool(fold[2]), int(fold[3]), int(fold[4])
+            if not 0 <= k < n <= len(items) or n < 2:
+                raise DataError(
+                    f"split {name!r}: fold k/n needs 0 <= k < n and n from 2 to {len(items)}, the number of images"
+                )
+            return tuple(item for place, item in enumerate(items) if (place % n == k) != without)
         if name not in self.splits:
             there = ", ".join(repr(s) for s in self.splits) or "none"
             raise DataError(f"data set {str(self.root)!r} has no split {name!r}; it has {there}")

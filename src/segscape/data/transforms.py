@@ -1,4 +1,4 @@
-"""Augmentation for semantic training: scale, crop, flip, colour, blur; image and labels move together.
+"""Augmentation for semantic training: warp, scale, crop, flip, colour, blur; image and labels move together.
 
 Each sample is drawn with a generator of its own, so that a run does not depend on the number of loader processes and a
 resumed run sees the same pictures. Scale and crop are one resize of the part that is kept, and colour works on the crop
@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
+import cv2
 import numpy as np
 import torch
+from scipy.interpolate import CubicSpline
 from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as tvf
@@ -29,6 +32,12 @@ class TrainTransform:
         scale: (lowest, highest) zoom; drawn log-uniformly.
         long_side: to which photos are brought before the zoom; None keeps their size.
         flip: probability of mirroring left and right.
+        vertical_flip: probability of mirroring top and bottom; for pictures without an up, like microscopy.
+        quarter_turns: whether to turn by a random multiple of 90°, first of all.
+        rotate: largest angle in degrees; drawn evenly on both sides of 0. Corners are filled by mirroring.
+        elastic: σ in pixels of the random shifts of the points of a coarse grid, between which the shift of each pixel
+            is interpolated by cubic splines (U-Net, Ronneberger et al. 2015, section 3.1: σ 10 on 3 × 3 points).
+        elastic_grid: points a side, at least 2.
         brightness, contrast, saturation: largest relative change, e.g. 0.3 for factors 0.7…1.3.
         hue: largest shift as a share of the colour circle, 0…0.5.
         blur: probability of a Gaussian blur (σ 0.1…1.5 px).
@@ -41,6 +50,11 @@ class TrainTransform:
     scale: tuple[float, float] = (0.5, 2.0)
     long_side: int | None = None
     flip: float = 0.5
+    vertical_flip: float = 0.0
+    quarter_turns: bool = False
+    rotate: float = 0.0
+    elastic: float = 0.0
+    elastic_grid: int = 3
     brightness: float = 0.3
     contrast: float = 0.3
     saturation: float = 0.3
@@ -60,10 +74,37 @@ class TrainTransform:
         Returns:
             image (3, crop) uint8 and target (crop) int64.
         """
-        image, target = self._window(pixels, labels, rng)
+        image, target = self._window(*self._warped(pixels, labels, rng), rng)
         if rng.random() < self.flip:
             image, target = tvf.horizontal_flip(image), tvf.horizontal_flip(target)
+        if self.vertical_flip and rng.random() < self.vertical_flip:
+            image, target = tvf.vertical_flip(image), tvf.vertical_flip(target)
         return self._color(image, rng), target[0].long()
+
+    def _warped(
+        self, pixels: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Quarter turns, rotation and elastic deformation of the whole photo."""
+        if self.quarter_turns:
+            turns = int(rng.integers(4))
+            pixels, labels = np.rot90(pixels, turns), np.rot90(labels, turns)
+        if not self.rotate and not self.elastic:
+            return pixels, labels
+        height, width = labels.shape
+        angle = np.deg2rad(rng.uniform(-self.rotate, self.rotate))
+        cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+        x = np.arange(width, dtype=np.float32) - np.float32(width - 1) / 2
+        y = np.arange(height, dtype=np.float32)[:, None] - np.float32(height - 1) / 2
+        at_x = cos * x - sin * y + np.float32(width - 1) / 2
+        at_y = sin * x + cos * y + np.float32(height - 1) / 2
+        if self.elastic:
+            for at in (at_x, at_y):
+                shifts = rng.normal(0, self.elastic, (self.elastic_grid, self.elastic_grid))
+                at += _spline_surface(shifts, height, width)
+        mirror = cv2.BORDER_REFLECT_101
+        warped = cv2.remap(np.ascontiguousarray(pixels), at_x, at_y, cv2.INTER_LINEAR, borderMode=mirror)
+        ids = cv2.remap(labels.astype(np.float32), at_x, at_y, cv2.INTER_NEAREST, borderMode=mirror)
+        return warped, ids.astype(labels.dtype)
 
     def _window(self, pixels: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Scale and crop: the window is cut from the photo first, then resized onto the canvas."""
@@ -124,3 +165,16 @@ class TrainTransform:
         if rng.random() < self.blur and min(self.crop) > 2:  # the 5 × 5 filter mirrors two pixels at the border
             image = tvf.gaussian_blur(image, [5, 5], [float(rng.uniform(0.1, 1.5))])
         return image
+
+
+def _spline_surface(points: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(height, width) float32 values of the cubic spline through ``points``, which are spread evenly edge to edge."""
+    down, across = (_spline_basis(count, length) for count, length in zip(points.shape, (height, width), strict=True))
+    return down @ points.astype(np.float32) @ across.T
+
+
+@lru_cache(maxsize=32)
+def _spline_basis(count: int, length: int) -> np.ndarray:
+    """(length, count): what each of ``count`` points adds to the spline at each of ``length`` places."""
+    places = np.linspace(0, max(1, length - 1), count)
+    return CubicSpline(places, np.eye(count))(np.arange(length)).astype(np.float32)

@@ -94,6 +94,21 @@ def num_parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
+def gflops(model: Network, height: int, width: int) -> float:
+    """Work of one forward pass on an image of that size in 10⁹ floating-point operations.
+
+    Convolutions and matrix products count, a multiplication and its addition as two; half of it are the "MACs" that
+    some papers call FLOPs.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    x = torch.zeros(1, 3, height, width, device=next(model.parameters()).device)
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        model.eval().low_logits(x)
+    return counter.get_total_flops() / 1e9
+
+
 @torch.no_grad()
 def bilinear_kernel_(weight: Tensor) -> Tensor:
     """Fill a transposed convolution's weight (C, C, K, K) with bilinear interpolation, class by class (in place).

@@ -24,12 +24,13 @@ from accelerate.utils import set_seed
 from torch import Tensor, nn
 
 from segscape.data.loader import train_loader
-from segscape.errors import ResourceError, TrainingDiverged
+from segscape.errors import ModelError, ResourceError, TrainingDiverged
 from segscape.evaluate.metrics import ConfusionMatrix
 from segscape.models.bundle import save_bundle
 from segscape.models.network import Network, num_parameters
 from segscape.progress import Progress
 from segscape.runtime.inference import classify, run_network
+from segscape.runtime.memory import keep_freed_memory
 from segscape.runtime.torch_engine import TorchEngine, is_out_of_memory, pick_device
 from segscape.train import logs, setup
 from segscape.train.checkpoint import load_checkpoint, save_checkpoint
@@ -72,6 +73,7 @@ class _Run:
         self.progress = progress if self.main else Progress(quiet=True)
         set_seed(recipe.run.seed)
         if device.type == "cpu":
+            keep_freed_memory()
             torch.use_deterministic_algorithms(True)
             torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # only costs time
 
@@ -217,7 +219,11 @@ class _Run:
         mine = self.val_items[self.rank :: self.world]
         for item in self.progress.track(mine, len(mine), f"validate {self.recipe.name}"):
             sample = self.dataset.read(item)
-            label_map, _ = classify(run_network(engine, self.preprocess, sample.pixels), confidence=False)
+            try:
+                scores = run_network(engine, self.preprocess, sample.pixels)
+            except ModelError as error:
+                raise TrainingDiverged(f"validation after step {self.state['step']}, {item.name}: {error}") from error
+            label_map, _ = classify(scores, confidence=False)
             matrix.update(sample.labels, label_map)
         everywhere = self._reduced(torch.from_numpy(matrix.matrix).to(self.device), "sum")
         matrix.matrix[:] = everywhere.cpu().numpy()

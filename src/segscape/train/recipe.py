@@ -66,6 +66,16 @@ class AugmentSection(_Section):
     """Lowest and highest zoom."""
     flip: Probability = 0.5
     """Probability of mirroring left and right."""
+    vertical_flip: Probability = 0.0
+    """Probability of mirroring top and bottom; for pictures without an up, like microscopy."""
+    quarter_turns: bool = False
+    """Turn by a random multiple of 90°."""
+    rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
+    """Largest angle in degrees, to both sides."""
+    elastic: Annotated[float, Field(ge=0)] = 0.0
+    """Elastic deformation: σ in pixels of the shifts of a coarse grid's points; 10 in the U-Net paper."""
+    elastic_grid: Annotated[int, Field(ge=2, le=64)] = 3
+    """Points a side of that grid; 3 in the U-Net paper."""
     brightness: Probability = 0.3
     """Largest relative change; 0.3 gives factors 0.7 to 1.3."""
     contrast: Probability = 0.3

@@ -1,0 +1,29 @@
+"""Memory that stays with the process: what large tensors on a plain CPU need to be fast."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+# glibc's malloc.h
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
+_STEP = 256 * 2**20
+
+
+def keep_freed_memory() -> bool:
+    """Let glibc's allocator keep freed memory for the next tensor instead of giving it back to the kernel.
+
+    By default each tensor of over 32 MiB is mapped anew and every page of it faults on first use, in each layer of each
+    step; training on 720 × 540 crops took 1.6 times as long. The peak stays the same, but memory is only given back
+    when the process ends: meant for a process whose main work is the network.
+
+    Returns:
+        whether it took effect; False where the C library is not glibc (macOS, Windows, musl).
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    changed = [mallopt(_MMAP_MAX, 0), mallopt(_TRIM_THRESHOLD, 2**31 - 1), mallopt(_TOP_PAD, _STEP)]
+    return all(changed)
