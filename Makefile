@@ -35,7 +35,7 @@ bench: $(STAMP) ## measure speed and accuracy, side by side with others
 	@$(PY) benchmarks/run.py
 
 docs: $(STAMP) ## write the generated parts of docs/ and README from the code
-	@$(PY) docs/build.py
+	@$(PY) docs/build.py && $(PY) docs/networks.py
 
 # Versions already in the lock are kept; `rm requirements.lock && make lock` takes the newest of everything.
 # hatchling and editables build this package itself: locked too, so that nothing unpinned is ever installed.

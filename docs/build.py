@@ -20,8 +20,9 @@ from segscape.render import side_by_side, write_jpeg
 from segscape.train.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
-VERBS = ("", "predict", "train", "evaluate", "data check", "models list", "models show")
+VERBS = ("", "predict", "train", "repeat", "evaluate", "tune-crf", "data check", "models list", "models show")
 BEGIN, END = "<!-- results: written by `make docs` -->", "<!-- end of results -->"
+FOLDS_BEGIN, FOLDS_END = "<!-- folds: written by `make docs` -->", "<!-- end of folds -->"
 # CamVid test, 11 classes, the same 367/101/233 split: mIoU in %, input size, pre-training, and where it was published.
 PUBLISHED = (
     ("SegNet", 60.1, "480 × 360", "ImageNet", "Badrinarayanan et al. 2017"),
@@ -31,6 +32,7 @@ PUBLISHED = (
     ("FC-DenseNet103", 66.9, "480 × 360", "none", "Jégou et al. 2017"),
     ("BiSeNet-R18", 68.7, "960 × 720", "ImageNet", "Yu et al. 2018"),
     ("BiSeNetV2", 72.4, "960 × 720", "none", "Yu et al. 2021"),
+    ("STDC2-Seg", 73.9, "960 × 720", "ImageNet", "Fan et al. 2021"),
 )
 
 
@@ -51,7 +53,7 @@ def recipes_page() -> str:
     parts = [
         "# Recipes\n",
         "Written by `make docs` from the fields themselves; do not edit. A recipe is a TOML file; "
-        "[recipes/street.toml](../recipes/street.toml) is the one behind the bundled model. "
+        "[recipes/](../recipes) holds the ones behind the bundled models. "
         "`--set optim.lr=5e-4` changes a key on the command line, `--set loss.0.weight=2` one in a list.\n",
     ]
     sections = {"top level": Recipe}
@@ -87,8 +89,8 @@ def options(cls: type) -> list[str]:
 def results_table(cards: list[ModelCard]) -> str:
     """Our test numbers, from the cards, beside the published ones."""
     lines = [
-        "| model | CamVid test mIoU, % | photo | pre-training | parameters | source |",
-        "|---|---|---|---|---|---|",
+        "| model | CamVid test mIoU, % | photo | pre-training | parameters | GFLOPs | source |",
+        "|---|---|---|---|---|---|---|",
     ]
     for card in cards:
         test = card.metrics.get("test")
@@ -96,13 +98,50 @@ def results_table(cards: list[ModelCard]) -> str:
             continue
         low, high = (f"{100 * end:.1f}" for end in test["miou_interval"])
         network = f"{card.network}, {card.options.get('backbone', 'no backbone')}"
+        seen = card.preprocess.network_size((360, 480))
+        size = "480 × 360" if seen == (360, 480) else f"480 × 360, seen at {seen[1]} × {seen[0]}"
+        network += ", with the dense CRF" if card.refines else ""
+        score = f"**{100 * test['miou']:.1f}** ({low}…{high}){_over_seeds(card)}"
         lines.append(
-            f"| **{card.name}** ({network}) | **{100 * test['miou']:.1f}** ({low}…{high}) | 480 × 360 | ImageNet | "
-            f"{card.training['parameters'] / 1e6:.2f} M | `segscape evaluate {card.name}`, weights {card.sha256[:8]} |"
+            f"| **{card.name}** ({network}) | {score} | {size} | "
+            f"ImageNet | {card.training['parameters'] / 1e6:.2f} M | {test['cost']['gflops']:.1f} | "
+            f"`segscape evaluate {card.name}`, weights {card.sha256[:8]} |"
         )
     for name, miou, size, start, source in PUBLISHED:
-        lines.append(f"| {name} | {miou:.1f} | {size} | {start} | | {source} |")
+        lines.append(f"| {name} | {miou:.1f} | {size} | {start} | | | {source} |")
     return "\n".join(lines)
+
+
+def _over_seeds(card: ModelCard) -> str:
+    repeated = card.metrics.get("repeated")
+    if not repeated:
+        return ""
+    miou = repeated["scores"]["miou"]
+    return f", {len(miou['values'])} seeds: {100 * miou['mean']:.1f} ± {100 * miou['sd']:.1f}"
+
+
+def folds_table(cards: list[ModelCard]) -> str:
+    """Cross-validated scores of membrane models, mean ± standard deviation over the folds."""
+    lines = [
+        "| model | folds | pixel error | IoU of membrane | V_Rand | V_info | challenge's pixel error | parameters |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    keys = ("pixel_error", "iou membrane", "v_rand", "v_info", "challenge_pixel_error")
+    for card in cards:
+        scores = card.metrics.get("repeated", {}).get("scores", {})
+        if "v_rand" in scores:
+            cells = [f"{scores[key]['mean']:.4f} ± {scores[key]['sd']:.4f}" for key in keys]
+            folds, millions = len(scores["v_rand"]["values"]), card.training["parameters"] / 1e6
+            lines.append(f"| **{card.name}** ({card.network}) | {folds} | {' | '.join(cells)} | {millions:.2f} M |")
+    return "\n".join(lines)
+
+
+def replace_between(text: str, begin: str, end: str, content: str) -> str:
+    """``text`` with ``content`` on lines of its own between two markers, each of which it holds once."""
+    assert text.count(begin) == text.count(end) == 1, f"{begin} … {end}"
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{content}\n{end}{after}"
 
 
 def main() -> None:
@@ -113,11 +152,9 @@ def main() -> None:
     panels = [("photo (rendered)", result.image.pixels), ("what `street` sees", result.plot())]
     write_jpeg(ROOT / "docs" / "street.jpg", side_by_side(panels))
     readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    table = results_table([read_card(path) for path in bundled_models().values()])
-    write_text(readme, f"{before}{BEGIN}\n{table}\n{END}{after}")
+    cards = [read_card(path) for path in bundled_models().values()]
+    text = replace_between(readme.read_text(encoding="utf-8"), BEGIN, END, results_table(cards))
+    write_text(readme, replace_between(text, FOLDS_BEGIN, FOLDS_END, folds_table(cards)))
 
 
 if __name__ == "__main__":

@@ -70,7 +70,9 @@ def test_all_verbs_are_known():
         "models list",
         "models show",
         "predict",
+        "repeat",
         "train",
+        "tune-crf",
     }
 
 
@@ -182,6 +184,7 @@ def test_predict_of_odd_names(run, make_photo, tiny_bundle, name):
         (("a.png", "--tta", "turn"), "knows flip, scale, not turn"),
         (("a.png", "--size", "huge"), '"model", "native" or 16'),
         (("a.png", "--device", "tpu"), "'tpu' cannot be used here"),
+        (("a.png", "--refine", "blur"), "refine must be one of model, none, crf"),
         (("a.png", "--max-pixels", "5"), "a.png"),
         (("a.png", "--out", "a.png"), "cannot be written here"),
         (("a.png", "--model", "nosuch"), "no model 'nosuch'"),
@@ -223,12 +226,84 @@ def test_evaluate_measures_and_records(run, make_mask_folder, tiny_bundle, tmp_p
     assert 0 <= report["miou"] <= 1
     assert set(report["iou"]) == {"sky", "road", "car"}
     assert report["ece"] is not None
-    assert read_card(bundle).metrics["test"]["miou"] == report["miou"]
+    recorded = read_card(bundle).metrics["test"]
+    assert recorded["miou"] == report["miou"]
+    assert recorded["cost"]["photo"] == "32 × 24"
+    assert 0 < recorded["cost"]["gflops"] < 1
 
     code, out, err = run("evaluate", bundle, f"folder:{data}")
     assert code == 0
     assert "road" in out
     assert f"data: folder at {data}" in err
+
+
+def test_refine_reaches_the_model(run, make_photo, make_mask_folder, tiny_bundle):
+    _, out, _ = run("predict", make_photo("a.png"), "--model", tiny_bundle, "--refine", "crf", "--json")
+    assert json.loads(out)["results"][0]["timings_ms"]["refine"] > 0
+    data = make_mask_folder(test=2)
+    scores = {}
+    for refine in ("none", "crf", "model"):
+        code, out, err = run("evaluate", tiny_bundle, data, "--refine", refine, "--json", "--quiet")
+        assert (code, err) == (0, "")
+        scores[refine] = json.loads(out)["miou"]
+    assert scores["none"] == scores["model"] != scores["crf"]
+
+
+def test_tune_crf_prints_and_records(run, make_mask_folder, tiny_bundle, tmp_path):
+    data = make_mask_folder(val=3)
+    bundle = tmp_path / "m.safetensors"
+    bundle.write_bytes(tiny_bundle.read_bytes())
+    code, out, err = run("tune-crf", bundle, data, "--images", "2", "--trials", "3", "--json", "--quiet")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert (len(found["trials"]), found["subset"]["num_images"], found["measured"]["num_images"]) == (3, 2, 3)
+    assert read_card(bundle).refine == {}
+
+    code, out, err = run("tune-crf", bundle, data, "--images", "2", "--trials", "3", "--out", "tuned", "--record")
+    assert code == 0
+    assert "val, 3 images: mIoU" in out
+    assert "tuned/tune-crf.json" in out
+    assert json.loads(Path("tuned/tune-crf.json").read_text("utf-8"))["crf"] == found["crf"]
+    assert read_card(bundle).refine == {key: found[key] for key in ("crf", "default", "measured")}
+
+
+def test_tuning_says_when_it_made_the_metrics_untrue(run, make_mask_folder, tiny_bundle, tmp_path, monkeypatch):
+    from segscape.models.bundle import record_metrics
+    from segscape.refine.tune import Tuning
+
+    bundle = tmp_path / "m.safetensors"
+    bundle.write_bytes(tiny_bundle.read_bytes())
+    record_metrics(bundle, "test", {"miou": 0.5})
+    arguments = ("tune-crf", bundle, make_mask_folder(val=1), "--trials", "1", "--record")
+    monkeypatch.setattr(Tuning, "helps", False)
+    assert "evaluate --record" not in run(*arguments)[2]
+    assert read_card(bundle).metrics == {"test": {"miou": 0.5}}
+    monkeypatch.setattr(Tuning, "helps", True)
+    assert "run `segscape evaluate --record` again" in run(*arguments)[2]
+    assert (read_card(bundle).metrics, read_card(bundle).refines) == ({}, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [(["--split", "test"], "no split 'test'"), (["--images", "0"], "1 or more"), (["--trials", "0"], "1 or")],
+)
+def test_tune_crf_of_what_cannot_be(run, make_mask_folder, tiny_bundle, options, says):
+    code, out, err = run("tune-crf", tiny_bundle, make_mask_folder(val=1), *options)
+    assert (code, out) == (2, "")
+    assert says in err
+
+
+def test_a_border_class_must_be_one_of_two(run, make_mask_folder, tiny_bundle):
+    code, _, err = run("evaluate", tiny_bundle, make_mask_folder(test=1), "--border", "car", "--quiet")
+    assert code == 2
+    assert "exactly two classes" in err
+
+
+@pytest.mark.parametrize("wrong", [[], ["--folds", "2", "--seeds", "2"]])
+def test_repeat_needs_folds_or_seeds(run, wrong):
+    code, _, err = run("repeat", "recipe.toml", *wrong)
+    assert code == 2
+    assert "--folds or --seeds" in err
 
 
 def test_evaluate_writes_a_report(run, make_mask_folder, tiny_bundle):
@@ -373,7 +448,8 @@ def test_control_characters_in_an_error_do_not_reach_the_terminal(run):
 def test_importing_the_command_line_and_its_help_need_no_torch():
     code = (
         "import sys; from segscape.cli import main; main(['--help']); main(['predict', '--help']);"
-        "print([m for m in ('torch', 'cv2', 'timm', 'accelerate', 'pydantic', 'matplotlib') if m in sys.modules])"
+        "heavy = ('torch', 'cv2', 'timm', 'numba', 'accelerate', 'pydantic', 'matplotlib');"
+        "print([m for m in heavy if m in sys.modules])"
     )
     result = fresh_process("-c", code)
     assert result.stdout.splitlines()[-1] == "[]", result.stderr
@@ -415,7 +491,7 @@ def test_ctrl_c_ends_a_run_with_130(tiny_bundle, make_photo, tmp_path):
     assert result.stderr == "segscape: interrupted\n"
 
 
-@pytest.mark.parametrize("option", [["--tta", "flip"], ["--size", "99"]])
+@pytest.mark.parametrize("option", [["--tta", "flip"], ["--size", "99"], ["--refine", "crf"], ["--refine", "none"]])
 def test_only_plain_numbers_go_onto_a_card(option, tiny_bundle, capsys):
     assert main(["evaluate", str(tiny_bundle), "nowhere", "--record", *option]) == 2
     assert "--record" in capsys.readouterr().err

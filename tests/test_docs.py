@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import importlib.util
 import re
 import shlex
@@ -9,10 +10,14 @@ import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from segscape.cli import app
+from segscape.image import read_image
+from segscape.losses import LOSSES
+from segscape.models import MODELS
 from segscape.models.bundle import read_card
 from segscape.predict.predictor import bundled_models
 
@@ -21,6 +26,8 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 
 
 def script(path: Path) -> ModuleType:
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))  # as when it is run: scripts import their neighbours
     spec = importlib.util.spec_from_file_location(path.stem + "_script", path)
     assert spec
     assert spec.loader
@@ -32,6 +39,11 @@ def script(path: Path) -> ModuleType:
 @pytest.fixture(scope="module")
 def build() -> ModuleType:
     return script(ROOT / "docs" / "build.py")
+
+
+@pytest.fixture(scope="module")
+def networks() -> ModuleType:
+    return script(ROOT / "docs" / "networks.py")
 
 
 def commands() -> list[str]:
@@ -62,6 +74,57 @@ def test_results_are_those_on_the_cards(build: ModuleType) -> None:
     table = build.results_table([read_card(path) for path in bundled_models().values()])
     assert "| **street** " in table
     assert table in (ROOT / "README.md").read_text(), "run `make docs`"
+
+
+def test_networks_page_is_fresh(networks: ModuleType) -> None:
+    text = (ROOT / "docs" / "networks.md").read_text(encoding="utf-8")
+    assert networks.written(text) == text, "run `make docs`"
+
+
+def test_networks_page_knows_every_network_and_loss() -> None:
+    text = (ROOT / "docs" / "networks.md").read_text(encoding="utf-8")
+    assert [name for name in (*MODELS, *LOSSES) if f"`{name}`" not in text] == []
+
+
+def test_glossary_holds_the_terms_that_the_page_explains() -> None:
+    body, glossary = (ROOT / "docs" / "networks.md").read_text(encoding="utf-8").split("## Glossary")
+    terms = re.findall(r"^\| [^|]+ \| ([^|]*[\u4e00-\u9fff][^|]*) \|$", glossary, re.M)[1:]
+    assert len(terms) >= 40
+    assert [term for term in terms if term not in body] == []
+    explained = re.findall(r"\*\*[^()]*?\((?:Dice )?([\u4e00-\u9fff]+)", body)
+    assert [term for term in explained if not any(term in known for known in terms)] == []
+
+
+def test_networks_snippets_run_or_fail_as_the_page_says() -> None:
+    text = (ROOT / "docs" / "networks.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```(?:\n\n```text\n(\w+): (.*?)\n```)?", text, re.S)
+    assert len(blocks) == text.count("```python\n") >= 9
+    names: dict[str, Any] = {}
+    for code, error, message in blocks:
+        if not error:
+            exec(code, names)
+            continue
+        with pytest.raises(getattr(builtins, error)) as raised:
+            exec(code, names)
+        assert message in str(raised.value)
+    assert sum(bool(error) for _, error, _ in blocks) == 3
+
+
+def test_diagrams(networks: ModuleType, tmp_path: Path) -> None:
+    networks.draw_border_weights(tmp_path / "border-weights.png")
+    networks.draw_atrous(tmp_path / "atrous.png")
+    for picture in tmp_path.iterdir():
+        assert (ROOT / "docs" / "networks" / picture.name).exists()
+        assert 5_000 < picture.stat().st_size < 150_000
+
+
+def test_skips_picture(networks: ModuleType, tiny_bundle: Path, tmp_path: Path) -> None:
+    photo = ROOT / "examples" / "photos" / "temple.jpg"
+    networks.draw_skips([str(tiny_bundle)] * 3, photo, tmp_path / "skips.jpg")
+    height, width = read_image(tmp_path / "skips.jpg").pixels.shape[:2]
+    assert width > 4 * networks.PANEL_WIDTH_PX
+    assert height < width / 4
+    assert (tmp_path / "skips.jpg").stat().st_size < 150_000
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

@@ -22,20 +22,6 @@ from segscape.progress import Progress
 _EXIT_CODES = (
     "Exit codes: 0 done, 1 a check said no, 2 bad input, 3 training diverged, 4 out of memory, 130 interrupted."
 )
-_RECORDED = (
-    "miou",
-    "miou_interval",
-    "iou",
-    "pixel_accuracy",
-    "class_accuracy",
-    "fwiou",
-    "dice",
-    "boundary_f",
-    "boundary_iou",
-    "ece",
-    "num_images",
-    "data",
-)
 app = App(
     name="segscape",
     help="Segment images; train and measure the networks that do it. Example: segscape predict photo.jpg",
@@ -63,6 +49,7 @@ def predict(
     out: Path | None = None,
     tta: str = "",
     size: str = "model",
+    refine: str = "model",
     device: str = "auto",
     max_pixels: int = 250_000_000,
     json_: Json = False,
@@ -84,6 +71,8 @@ def predict(
         Test-time augmentation: flip, scale, or flip,scale. Slower, a little better.
     size
         Longer side in pixels at which the network sees the image, "model" (as trained) or "native".
+    refine
+        crf (borders follow the photo's edges; slower), none, or model (as its card says).
     device
         auto, cpu, cuda, mps.
     max_pixels
@@ -99,7 +88,7 @@ def predict(
     predictor = load(model, device=device)
     progress = Progress(quiet=quiet or len(files) == 1)
     results, failed = [], []
-    outcomes = predict_files(predictor, files, folder, max_pixels=max_pixels, tta=kinds, long_side=size)
+    outcomes = predict_files(predictor, files, folder, max_pixels=max_pixels, tta=kinds, long_side=size, refine=refine)
     for outcome in progress.track(outcomes, len(files), "predict"):
         if outcome.segmentation is None:
             failed.append({"source": str(outcome.source), "error": str(outcome.error)})
@@ -169,6 +158,62 @@ def train(
 
 
 @app.command
+def repeat(
+    recipe: Path,
+    /,
+    *,
+    folds: int | None = None,
+    seeds: int | None = None,
+    split: str = "val",
+    border: str | None = None,
+    out: Path | None = None,
+    set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Train a recipe several times, over folds or seeds, and give mean and deviation. Run again to go on.
+
+    Example: segscape repeat recipes/membrane.toml --folds 5 --border membrane
+
+    Parameters
+    ----------
+    recipe
+        TOML file.
+    folds
+        Cross-validation: each of so many parts of the training split is left out once, and measured on.
+    seeds
+        So many random seeds, measured on --split.
+    split
+        With --seeds.
+    border
+        Class that parts cells; see `segscape evaluate`.
+    out
+        Folder of the runs; runs/NAME-folds or runs/NAME-seeds if not given.
+    set_
+        key=value: change a key of the recipe. May be given many times.
+    """
+    _needs_train_extra()
+    if (folds is None) == (seeds is None):
+        raise ConfigError("give either --folds or --seeds")
+    from segscape.train.recipe import read_recipe
+    from segscape.train.repeat import fold_recipes, seed_recipes
+    from segscape.train.repeat import repeat as run
+
+    checked = read_recipe(recipe, set_)
+    runs = fold_recipes(checked, folds) if folds is not None else seed_recipes(checked, seeds or 0, split)
+    folder = out or Path("runs") / f"{checked.name}-{'seeds' if folds is None else 'folds'}"
+    outcome = run(runs, folder, border=border, progress=Progress(quiet=quiet))
+    if json_:
+        _print_json(outcome)
+        return 0
+    for key, score in outcome["summary"].items():
+        values = ", ".join(f"{value:.4f}" for value in score["values"])
+        _say(f"{key}: {score['mean']:.4f} ± {score['sd']:.4f} ({values})")
+    _say(f"  {folder / 'repeat.json'}")
+    return 0
+
+
+@app.command
 def evaluate(
     model: str,
     data: str,
@@ -178,7 +223,9 @@ def evaluate(
     out: Path | None = None,
     tta: str = "",
     size: str = "model",
+    refine: str = "model",
     device: str = "auto",
+    border: str | None = None,
     record: Annotated[bool, Parameter(negative="")] = False,
     json_: Json = False,
     quiet: Quiet = False,
@@ -201,8 +248,12 @@ def evaluate(
         Test-time augmentation: flip, scale, or flip,scale.
     size
         Longer side in pixels at which the network sees the images, "model" or "native".
+    refine
+        crf (the dense CRF behind the network), none, or model (as its card says).
     device
         auto, cpu, cuda, mps.
+    border
+        Class that parts cells, e.g. membrane: adds the Rand and information scores of how well it does.
     record
         Write the numbers onto the model's card.
     """
@@ -212,22 +263,22 @@ def evaluate(
     from segscape.predict.predictor import find_model, load
 
     kinds = tuple(kind for kind in tta.split(",") if kind)
-    if record and (kinds or size != "model"):
-        raise ConfigError("--record writes what the model does as it is; leave out --tta and --size")
+    if record and (kinds or size != "model" or refine != "model"):
+        raise ConfigError("--record writes what the model does as it is; leave out --tta, --size and --refine")
     dataset = open_dataset(data)
     predictor = load(model, device=device)
     progress = Progress(quiet=quiet)
     progress.message(f"data: {dataset.kind} at {dataset.root}")
 
     def run(sample: Any) -> Any:
-        return predictor.predict(sample.pixels, tta=kinds, long_side=size, confidence=True, keep_image=False)
+        options: dict[str, Any] = {"tta": kinds, "long_side": size, "refine": refine}
+        return predictor.predict(sample.pixels, **options, confidence=True, keep_image=False)
 
-    report = evaluate_semantic(run, dataset, split, progress=progress)
+    report = evaluate_semantic(run, dataset, split, progress=progress, border=border)
     if record:
-        from segscape.models.bundle import record_metrics
+        from segscape.evaluate.record import record as write_card
 
-        plain = report.to_dict()
-        record_metrics(find_model(model), split, {key: plain[key] for key in _RECORDED})
+        write_card(find_model(model), report, dataset)
     written = write_report(report, out, dataset, run) if out else {}
     if json_:
         _print_json({**report.to_dict(), "written": {kind: str(path) for kind, path in written.items()}})
@@ -236,6 +287,85 @@ def evaluate(
         for path in written.values():
             _say(f"  {path}")
     return 0
+
+
+@app.command
+def tune_crf(
+    model: str,
+    data: str,
+    /,
+    *,
+    split: str = "val",
+    images: int = 24,
+    trials: int = 40,
+    out: Path | None = None,
+    device: str = "auto",
+    record: Annotated[bool, Parameter(negative="")] = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Fit the dense CRF of --refine crf to a model, and measure what it gains.
+
+    Example: segscape tune-crf street camvid:CamVid --split val --record
+
+    Parameters
+    ----------
+    model
+        A bundled model, a bundle or a run folder.
+    data
+        A folder, or kind:path.
+    split
+        To tune on: never the one the model is judged on.
+    images
+        So many of them for the search; the outcome is measured on all.
+    trials
+        Sets of parameters to try.
+    out
+        Folder for tune-crf.json with all that was tried; not written if not given.
+    device
+        auto, cpu, cuda, mps.
+    record
+        Write the parameters onto the model's card; the default from then on if they help.
+    """
+    from segscape.data import open_dataset
+    from segscape.models.bundle import read_card, record_refinement
+    from segscape.predict.predictor import find_model, load
+    from segscape.refine.tune import tune
+
+    dataset = open_dataset(data)
+    predictor = load(model, device=device)
+    progress = Progress(quiet=quiet)
+    tuning = tune(predictor, dataset, split, num_images=images, num_trials=trials, progress=progress)
+    written = [tuning.save(out)] if out else []
+    if record:
+        measured = read_card(find_model(model)).metrics
+        if record_refinement(find_model(model), tuning.on_card()).metrics != measured:
+            progress.message("the card's metrics were of the model as it was; run `segscape evaluate --record` again")
+    if json_:
+        _print_json({**tuning.to_dict(), "written": [str(path) for path in written]})
+    else:
+        _say_tuning(tuning)
+        for path in written:
+            _say(f"  {path}")
+    return 0
+
+
+def _say_tuning(tuning: Any) -> None:
+    from rich.table import Table
+
+    names = list(tuning.parameters.to_dict())
+    table = Table(
+        *names, f"mIoU on {tuning.subset_images} images", caption=f"without: {100 * tuning.subset_miou:.2f} %"
+    )
+    for trial in sorted(tuning.trials, key=lambda trial: -trial.miou):
+        table.add_row(*(f"{value:g}" for value in trial.parameters.to_dict().values()), f"{100 * trial.miou:.2f} %")
+    _console().print(table)
+    low, high = (100 * end for end in tuning.gain_interval)
+    _say(
+        f"{tuning.split}, {tuning.num_images} images: mIoU {100 * tuning.miou_before:.2f} % without, "
+        f"{100 * tuning.miou_after:.2f} % with the CRF: {100 * tuning.gain:+.2f} ({low:+.2f}…{high:+.2f}) points, "
+        f"{'the default' if tuning.helps else 'not the default'} when recorded"
+    )
 
 
 @data_app.command
