@@ -206,6 +206,8 @@ def test_the_card_says_whether_and_how_to_refine(tiny_predictor):
     always = says(tiny_predictor, crf=TUNED.to_dict(), default=True)
     assert_refined(always.predict(pixels, confidence=True), always, pixels, TUNED)
     assert_same(always.predict(pixels, refine="none"), tiny_predictor.predict(pixels))
+    assert "refine" not in always.predict(pixels, long_side=48).timings_ms, "measured at the model's own size alone"
+    assert "refine" in always.predict(pixels, long_side=48, refine="crf").timings_ms
 
 
 def test_a_large_photo_is_refined_at_the_size_the_network_saw(tiny_predictor):

@@ -101,7 +101,8 @@ class Predictor:
                 was trained) or "native" (no change). Large values find finer detail and take more time and memory.
             refine: what follows the network: "crf" draws the borders along the photo's edges with the dense CRF of
                 `segscape.refine.crf`, with the parameters on the model's card or else its defaults; "none" does not;
-                "model" does what the card says. Parameters may also be given themselves.
+                "model" does what the card says, which holds for the model's own ``long_side`` alone: at another one it
+                does not. Parameters may also be given themselves.
             confidence: keep the probability of each pixel's class, (H, W) float32.
             keep_image: keep the image, which `Segmentation.plot` and `save` draw on.
             max_pixels: larger images are refused before they are decoded.
@@ -114,6 +115,10 @@ class Predictor:
         """
         parameters = self._crf(refine)
         preprocess = replace(self.card.preprocess, long_side=self._long_side(long_side))
+        if (
+            refine == "model" and preprocess != self.card.preprocess
+        ):  # that it helps was measured at the model's own size
+            parameters = None
         try:
             return self._predict(source, preprocess, tta, parameters, confidence, keep_image, max_pixels)
         except MemoryError as error:
