@@ -113,12 +113,8 @@ class Predictor:
             ModelError: the network's scores are not finite.
             ResourceError: out of memory, or an image too large to be refined.
         """
-        parameters = self._crf(refine)
         preprocess = replace(self.card.preprocess, long_side=self._long_side(long_side))
-        if (
-            refine == "model" and preprocess != self.card.preprocess
-        ):  # that it helps was measured at the model's own size
-            parameters = None
+        parameters = self._crf(refine, preprocess)
         try:
             return self._predict(source, preprocess, tta, parameters, confidence, keep_image, max_pixels)
         except MemoryError as error:
@@ -180,12 +176,14 @@ class Predictor:
             for future in waiting:
                 yield self.predict(future.result(), **options)
 
-    def _crf(self, wanted: str | crf.CrfParameters) -> crf.CrfParameters | None:
+    def _crf(self, wanted: str | crf.CrfParameters, preprocess: Preprocess) -> crf.CrfParameters | None:
         if isinstance(wanted, crf.CrfParameters):
             return wanted
         if wanted not in REFINEMENTS:
             raise ConfigError(f"refine must be one of {', '.join(REFINEMENTS)}, got {wanted!r}")
-        if wanted == "none" or (wanted == "model" and not self.card.refines):
+        # That it helps was measured at the model's own size.
+        by_default = self.card.refines and preprocess == self.card.preprocess
+        if wanted == "none" or (wanted == "model" and not by_default):
             return None
         return self.card.crf or crf.CrfParameters()
 
