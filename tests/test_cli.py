@@ -44,21 +44,6 @@ def fresh_process(*arguments: str, **options: Any) -> subprocess.CompletedProces
     )
 
 
-@pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    """run(*arguments) -> (exit code, stdout, stderr), in an empty folder; a traceback fails the test."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("SEGSCAPE_DEBUG", raising=False)
-
-    def go(*arguments: Any) -> tuple[int, str, str]:
-        code = main([str(a) for a in arguments])
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return code, out, err
-
-    return go
-
-
 # --- help and usage
 
 
@@ -66,6 +51,7 @@ def test_all_verbs_are_known():
     """A new verb is added here, and to the tests of its own."""
     assert {" ".join(verb) for verb in verbs(app)} == {
         "data check",
+        "data convert",
         "evaluate",
         "models list",
         "models show",
@@ -73,6 +59,7 @@ def test_all_verbs_are_known():
         "repeat",
         "train",
         "tune-crf",
+        "tune-objects",
     }
 
 
@@ -317,7 +304,11 @@ def test_evaluate_writes_a_report(run, make_mask_folder, tiny_bundle):
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
-    [(("data", "--split", "val"), "has no split 'val'"), (("nowhere",), "does not exist"), (("coco:data",), "no kind")],
+    [
+        (("data", "--split", "val"), "has no split 'val'"),
+        (("nowhere",), "does not exist"),
+        (("video:data",), "no kind"),
+    ],
 )
 def test_evaluate_of_what_is_not_there(run, make_mask_folder, tiny_bundle, arguments, says):
     make_mask_folder(test=1)

@@ -1,0 +1,80 @@
+"""The command line: one verb, one short function, in the file of its subject.
+
+Results go to stdout (tables, or one JSON document with ``--json``), progress and errors to stderr. Exit codes: 0 done,
+1 a check said no, 2 bad input, 3 training diverged, 4 out of memory or disk, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+
+from cyclopts import App, CycloptsError
+
+from segscape import __version__
+from segscape.cli.common import complain
+from segscape.cli.data import check, convert
+from segscape.cli.measuring import evaluate, tune_crf, tune_objects
+from segscape.cli.models import list_models, show
+from segscape.cli.predicting import predict
+from segscape.cli.training import repeat, train
+from segscape.errors import ResourceError, SegscapeError
+
+_EXIT_CODES = (
+    "Exit codes: 0 done, 1 a check said no, 2 bad input, 3 training diverged, 4 out of memory, 130 interrupted."
+)
+app = App(
+    name="segscape",
+    help="Segment images; train and measure the networks that do it. Example: segscape predict photo.jpg",
+    help_epilogue=_EXIT_CODES,
+    help_format="plaintext",
+    version=__version__,
+    suppress_keyboard_interrupt=False,
+    result_action="return_value",
+)
+data_app = App(name="data", help="Look at a data set before training on it, and convert it.")
+models_app = App(name="models", help="Models that come with Segscape, and what their cards say.")
+for verb in (predict, train, repeat, evaluate, tune_crf, tune_objects):
+    app.command(verb)
+app.command(data_app)
+data_app.command(check)
+data_app.command(convert)
+app.command(models_app)
+models_app.command(list_models, name="list")
+models_app.command(show)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code. A user never sees a traceback (set SEGSCAPE_DEBUG=1 for it)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file name that is no text must not end the run while it is printed
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = app(arguments, exit_on_error=False, print_error=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except CycloptsError as error:
+        complain(f"{error}\nsegscape: `segscape --help` shows what there is")
+        return 2
+    except SegscapeError as error:
+        complain(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return 130
+    except BrokenPipeError:  # `segscape … | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except SystemExit as error:  # rich's way to say the same
+        if isinstance(error.__context__, BrokenPipeError):
+            return 0
+        raise
+    except MemoryError:
+        complain("out of memory")
+        return ResourceError.exit_code
+    except Exception as error:
+        if os.environ.get("SEGSCAPE_DEBUG"):
+            raise
+        complain(f"a fault of Segscape's own: {type(error).__name__}: {error}; SEGSCAPE_DEBUG=1 shows where")
+        return 1

@@ -1,0 +1,127 @@
+"""``segscape predict``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from segscape.cli.common import Json, Quiet, complain, print_json, say
+from segscape.errors import ConfigError
+from segscape.progress import Progress
+
+
+def predict(
+    inputs: list[str],
+    /,
+    *,
+    model: str = "street",
+    out: Path | None = None,
+    tta: str = "",
+    size: str = "model",
+    refine: str = "model",
+    min_score: str = "model",
+    panoptic: str = "",
+    fusion: Path | None = None,
+    device: str = "auto",
+    max_pixels: int = 250_000_000,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Segment images: overlay, label map and JSON for each.
+
+    Example: segscape predict photo.jpg 'holiday/*.png' --out results
+
+    Parameters
+    ----------
+    inputs
+        Files, folders or patterns. After --, names may begin with a dash.
+    model
+        A bundled model, a .safetensors bundle, or a run folder of `segscape train`.
+    out
+        Folder for the results; segscape-out if not given (with --json: nothing is written).
+    tta
+        Test-time augmentation: flip, scale, or flip,scale. Slower, a little better.
+    size
+        Longer side in pixels at which the network sees the image, "model" (as trained) or "native".
+    refine
+        crf (borders follow the photo's edges; slower), none, or model (as its card says).
+    min_score
+        Objects of a lower score are left out: 0 to 1, or model (as its card says).
+    panoptic
+        SEMANTIC+INSTANCE: two models joined so that each pixel has one owner; also writes COCO's panoptic format.
+    fusion
+        With --panoptic: the file that `segscape tune-objects SEMANTIC+INSTANCE DATA --out DIR` wrote.
+    device
+        auto, cpu, cuda, mps.
+    max_pixels
+        Larger images are refused.
+    """
+    from segscape.image import image_files
+    from segscape.predict.files import predict_files, unique_stems
+    from segscape.predict.panoptic import read_fusion
+    from segscape.predict.panoptic_export import save_coco_panoptic
+    from segscape.predict.panoptic_predictor import load_panoptic
+    from segscape.predict.predictor import load
+
+    files = image_files(inputs)
+    kinds = tuple(kind for kind in tta.split(",") if kind)
+    folder = out or (None if json_ else Path("segscape-out"))
+    if fusion and not panoptic:
+        raise ConfigError("--fusion says how --panoptic joins two models; give both")
+    if panoptic and model != "street":
+        raise ConfigError("--panoptic names both models; leave --model out")
+    parameters = read_fusion(fusion) if fusion else None
+    if panoptic:
+        predictor = load_panoptic(panoptic, device=device, parameters=parameters)
+    else:
+        predictor = load(model, device=device)
+    progress = Progress(quiet=quiet or len(files) == 1)
+    results, failed, stems = [], [], unique_stems(files)
+    options: dict[str, Any] = {"tta": kinds, "long_side": size, "refine": refine, "min_score": min_score}
+    outcomes = predict_files(predictor, files, folder, max_pixels=max_pixels, **options)
+
+    def done() -> Iterator[tuple[int, str, Any]]:
+        for number, outcome in enumerate(progress.track(outcomes, len(files), "predict"), start=1):
+            if outcome.segmentation is None:
+                failed.append({"source": str(outcome.source), "error": str(outcome.error)})
+                continue
+            if json_:
+                written = {kind: str(path) for kind, path in (outcome.written or {}).items()}
+                results.append({**outcome.segmentation.to_dict(), "written": written})
+            else:
+                _say_result(outcome)
+            yield number, f"{stems[number - 1]}{outcome.source.suffix}", outcome.segmentation
+
+    segmented, joined = done(), None
+    if panoptic and folder and (first := next(segmented, None)):  # none if every file failed
+        joined = save_coco_panoptic(chain([first], segmented), folder)
+    for _ in segmented:
+        pass
+    if json_:
+        extra = {"panoptic": str(joined)} if joined else {}
+        print_json({"model": predictor.id, "results": results, "failed": failed, **extra})
+    elif joined:
+        say(f"  {joined}")
+    for failure in failed:
+        complain(failure["error"])
+    if failed and len(files) > 1:
+        complain(f"{len(failed)} of {len(files)} inputs failed; the others are done")
+    return 2 if failed else 0
+
+
+def _say_result(outcome: Any) -> None:
+    result = outcome.segmentation
+    height, width = result.size
+    areas = sorted(result.class_areas().items(), key=lambda pair: -pair[1])
+    counts = Counter(result.label_set[region.label].name for region in result.regions if result.single_objects)
+    parts = []
+    for name, area in areas:
+        number = f"{counts[name]} " if counts[name] and result.label_set[result.label_set.index(name)].thing else ""
+        parts.append(f"{number}{name} {100 * area / (height * width):.1f} %")
+    milliseconds = sum(result.timings_ms.values())
+    say(f"{outcome.source}: {width} × {height}, {milliseconds:.0f} ms: {', '.join(parts) or 'nothing found'}")
+    for path in (outcome.written or {}).values():
+        say(f"  {path}")
