@@ -65,7 +65,7 @@ def test_a_told_kind_is_not_detected(tmp_path):
         ("{}/none", "does not exist"),
         ("{}/file", "is not a folder"),
         ("{}", "kind cannot be told"),
-        ("voc:{}", "no kind 'voc'; kinds are camvid, membranes, folder"),
+        ("lvis:{}", "no kind 'lvis'; kinds are camvid, membranes, nuclei, .*, folder"),
         ("folder:{}", "no folder 'images'"),
         ("camvid:{}", "no folder 'images'"),
     ],
@@ -87,4 +87,15 @@ def test_faults_of_the_listing_stop_unless_asked_to_stay(tmp_path):
 
 
 def test_readers_are_a_plain_table():
-    assert list(READERS) == ["camvid", "membranes", "folder"]
+    assert list(READERS) == [
+        "camvid",
+        "membranes",
+        "nuclei",
+        "numbered",
+        "cityscapes",
+        "voc",
+        "coco",
+        "labelme",
+        "yolo",
+        "folder",
+    ]

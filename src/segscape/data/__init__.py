@@ -6,16 +6,24 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from segscape.data import camvid, mask_folder, membranes
-from segscape.data.sample import Dataset, Fault, Item, Sample
+from segscape.data import camvid, cityscapes, coco, labelme, mask_folder, membranes, nuclei, numbered, voc, yolo
+from segscape.data.objects import Objects
+from segscape.data.sample import Dataset, Fault, InstanceSample, Item, Sample
 from segscape.errors import DataError
 
-__all__ = ["READERS", "Dataset", "Fault", "Item", "Sample", "open_dataset"]
+__all__ = ["READERS", "Dataset", "Fault", "InstanceSample", "Item", "Objects", "Sample", "open_dataset"]
 
 # kind -> (whether a folder is of it, its opener); a folder is asked in this order.
 READERS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Dataset]]] = {
     camvid.KIND: (camvid.detect, camvid.open_camvid),
     membranes.KIND: (membranes.detect, membranes.open_membranes),
+    nuclei.KIND: (nuclei.detect, nuclei.open_nuclei),
+    numbered.KIND: (numbered.detect, numbered.open_numbered),
+    cityscapes.KIND: (cityscapes.detect, cityscapes.open_cityscapes),
+    voc.KIND: (voc.detect, voc.open_voc),
+    coco.KIND: (coco.detect, coco.open_coco),
+    labelme.KIND: (labelme.detect, labelme.open_labelme),
+    yolo.KIND: (yolo.detect, yolo.open_yolo),
     mask_folder.KIND: (mask_folder.detect, mask_folder.open_folder),
 }
 
@@ -34,14 +42,15 @@ def open_dataset(spec: str | os.PathLike[str], *, strict: bool = True) -> Datase
     kind, root = _parse(spec)
     if not root.is_dir():
         there = "is not a folder" if root.exists() else "does not exist"
-        raise DataError(f"data set {str(root)!r} {there}; give the folder that holds images/ and labels/")
+        raise DataError(f"data set {str(root)!r} {there}; give the folder of images and their labels")
     try:
         if kind is None:
             kind = next((name for name, (detect, _) in READERS.items() if detect(root)), None)
         if kind is None:
             raise DataError(
                 f"data set {str(root)!r}: its kind cannot be told; a mask folder holds images/ and labels/, "
-                f"and a kind can be stated as KIND:PATH (kinds are {', '.join(READERS)})"
+                "docs/data.md shows the other layouts, and a kind can be stated as KIND:PATH "
+                f"(kinds are {', '.join(READERS)})"
             )
         dataset = READERS[kind][1](root)
     except OSError as error:

@@ -6,11 +6,60 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from segscape.data.frequencies import ClassFrequencies
 from segscape.data.sample import Fault
 from segscape.labels import LabelSet
 
 _SIZES_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ObjectStats:
+    """The objects of one split in numbers; crowds are left out of all but ``num_crowds`` and ``num_without``.
+
+    Attributes:
+        num_objects: objects in it.
+        num_crowds: crowd regions in it.
+        num_without: images with neither.
+        per_image: the smallest number of objects in an image, the median, and the largest; None without images.
+        diameters: percentile (5, 25, 50, 75, 95) -> diameter in pixels of a disc of the object's area; empty without
+            objects.
+        class_objects: int64 (C,), objects of each class.
+    """
+
+    num_objects: int
+    num_crowds: int
+    num_without: int
+    per_image: tuple[int, float, int] | None
+    diameters: Mapping[int, float]
+    class_objects: np.ndarray
+
+    def to_dict(self, label_set: LabelSet) -> dict[str, Any]:
+        """As plain JSON types."""
+        low, middle, high = self.per_image or (0, 0.0, 0)
+        return {
+            "objects": self.num_objects,
+            "crowds": self.num_crowds,
+            "images_without": self.num_without,
+            "per_image": {"min": low, "median": middle, "max": high},
+            "diameter_px": {f"p{percent:02}": round(value, 2) for percent, value in self.diameters.items()},
+            "classes": {label.name: int(n) for label, n in zip(label_set, self.class_objects, strict=True)},
+        }
+
+    def __str__(self) -> str:
+        crowds = f" and {_count(self.num_crowds, 'crowd')}" if self.num_crowds else ""
+        text = f"{_count(self.num_objects, 'object')}{crowds}"
+        if self.per_image is not None:
+            text += f", {self.per_image[0]} to {self.per_image[2]} in an image, median {self.per_image[1]:g}"
+        if self.num_without:
+            text += f", {_count(self.num_without, 'image')} without"
+        if self.diameters:
+            text += ", diameters {:.0f} to {:.0f} px (5th to 95th percentile), median {:.0f}".format(
+                *(self.diameters[percent] for percent in (5, 95, 50))
+            )
+        return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +70,16 @@ class SplitStats:
         num_images: images in it.
         num_labelled: those with labels.
         sizes: (width, height) of the readable images -> how many, most first.
-        frequencies: over the label files that could be read; pixels outside the label set are left out.
+        frequencies: over the label files that could be read; pixels outside the label set are left out. Of objects,
+            the pixels of their masks.
+        objects: numbers of the objects; None for a data set of label maps.
     """
 
     num_images: int
     num_labelled: int
     sizes: Mapping[tuple[int, int], int]
     frequencies: ClassFrequencies
+    objects: ObjectStats | None = None
 
     def to_dict(self, label_set: LabelSet) -> dict[str, Any]:
         """As plain JSON types."""
@@ -46,6 +98,7 @@ class SplitStats:
                 }
                 for i, label in enumerate(label_set)
             },
+            **({"objects": self.objects.to_dict(label_set)} if self.objects is not None else {}),
         }
 
 
@@ -108,7 +161,10 @@ class CheckReport:
         out = []
         if self.label_set is not None:
             out.append(f"{self.root}: kind {self.kind}, {len(self.label_set)} classes ({self.label_set.name})")
-            out += [f"  {name}: {_describe(stats)}" for name, stats in self.splits.items()]
+            for name, stats in self.splits.items():
+                out.append(f"  {name}: {_describe(stats)}")
+                if stats.objects is not None:
+                    out.append(f"  {' ' * len(name)}  {stats.objects}")
             out += _class_table(self.label_set, self.splits)
         for fault in self.faults:
             out.append(f"{fault.severity}: {fault}")
@@ -128,18 +184,25 @@ def _describe(stats: SplitStats) -> str:
 
 
 def _class_table(label_set: LabelSet, splits: Mapping[str, SplitStats]) -> list[str]:
-    """Share of labelled pixels of each class, a column a split."""
-    labelled = {name: stats.frequencies for name, stats in splits.items() if stats.num_labelled}
+    """Share of labelled pixels, or number of objects, of each class; a column a split."""
+    labelled = {name: stats for name, stats in splits.items() if stats.num_labelled}
     if not labelled:
         return []
-    width = max(len("share of pixels"), *(len(label.name) for label in label_set))
+    title = "objects" if any(stats.objects is not None for stats in labelled.values()) else "share of pixels"
+    width = max(len(title), *(len(label.name) for label in label_set))
     columns = {name: max(len(name), 8) for name in labelled}
-    rows = ["  " + "share of pixels".ljust(width) + "".join(f"  {name:>{w}}" for name, w in columns.items())]
+    rows = ["  " + title.ljust(width) + "".join(f"  {name:>{w}}" for name, w in columns.items())]
     for i, label in enumerate(label_set):
-        shares = [100 * f.class_pixels[i] / max(1, f.class_pixels.sum()) for f in labelled.values()]
-        cells = [f"  {share:{w - 2}.3f} %" for share, w in zip(shares, columns.values(), strict=True)]
+        cells = [f"  {_cell(stats, i):>{w}}" for stats, w in zip(labelled.values(), columns.values(), strict=True)]
         rows.append("  " + label.name.ljust(width) + "".join(cells))
     return rows
+
+
+def _cell(stats: SplitStats, i: int) -> str:
+    if stats.objects is not None:
+        return str(int(stats.objects.class_objects[i]))
+    f = stats.frequencies
+    return f"{100 * f.class_pixels[i] / max(1, f.class_pixels.sum()):.3f} %"
 
 
 def _count(number: int, noun: str) -> str:

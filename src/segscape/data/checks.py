@@ -18,6 +18,18 @@ no-truth            W     label files that hold the ignore index alone
 absent-class        W     a class that never occurs in the training split
 duplicate           E     the same picture in two splits
 near-duplicate      W     nearly the same picture in two splits (neighbouring frames of a film may be)
+------------------  ----  --------------------------------------------------------------------------
+bad-record          E     entries of a COCO file that lack an id, a name or a size
+duplicate-id        E     two images or two objects of one id
+unknown-image       W     objects of an image that their COCO file does not list
+unknown-category    E     objects of a class that is not known
+no-mask             E/W   objects without a mask (E), LabelMe's points and lines (W)
+bad-polygon         E     outlines of fewer than 3 points, of an odd number of coordinates, with NaN
+bad-mask            E     run lengths or masks that cannot be read or are not of the image's size
+bad-box             E     boxes that are not four finite numbers
+outside-image       W     objects that leave their image by more than a pixel
+empty-object        W     objects without a pixel
+mixed-classes       W     objects with pixels of several classes (VOC)
 ==================  ====  ==========================================================================
 """
 
@@ -37,9 +49,10 @@ from segscape.data.check_report import CheckReport, SplitStats
 from segscape.data.duplicates import Fingerprint, find_shared, fingerprint
 from segscape.data.frequencies import ClassFrequencies, ProgressCall, class_frequencies
 from segscape.data.label_files import RawValue, raw_counts, read_label_file, show_value
+from segscape.data.object_checks import ObjectSummary, object_faults, object_stats
 from segscape.data.proposals import propose_map
 from segscape.data.sample import UNLABELLED_SPLITS, Dataset, Fault, Item, some
-from segscape.errors import InputError
+from segscape.errors import ImageError, InputError
 from segscape.image import read_image
 
 __all__ = ["CheckReport", "ClassFrequencies", "Fault", "SplitStats", "check_dataset", "class_frequencies"]
@@ -58,6 +71,7 @@ class _Scan:
     label_size: tuple[int, int] | None = None
     label_error: str = ""
     values: dict[RawValue, int] | None = None
+    objects: ObjectSummary | None = None
 
 
 def check_dataset(dataset: Dataset | str | os.PathLike[str], progress: ProgressCall | None = None) -> CheckReport:
@@ -75,7 +89,7 @@ def check_dataset(dataset: Dataset | str | os.PathLike[str], progress: ProgressC
     items = [(split, item) for split, members in dataset.splits.items() for item in members]
     scans: dict[str, list[_Scan]] = {split: [] for split in dataset.splits}
     for split, item in progress(items, len(items), "checking data") if progress else items:
-        scans[split].append(_scan(item))
+        scans[split].append(_scan(dataset, item))
     everything = [scan for part in scans.values() for scan in part]
     value_faults, proposed = _check_values(dataset, everything)
     stats = {split: _count(dataset, part) for split, part in scans.items()}
@@ -83,27 +97,33 @@ def check_dataset(dataset: Dataset | str | os.PathLike[str], progress: ProgressC
         *dataset.faults,
         *_check_files(dataset, everything),
         *value_faults,
+        *object_faults([(scan.item, scan.objects) for scan in everything if scan.objects is not None]),
         *_check_classes(dataset, scans, stats),
         *_check_leaks(dataset, scans),
     ]
     return CheckReport(str(dataset.root), dataset.kind, dataset.label_set, stats, tuple(faults), proposed)
 
 
-def _scan(item: Item) -> _Scan:
-    image_size = picture = label_size = values = None
+def _scan(dataset: Dataset, item: Item) -> _Scan:
+    image_size = picture = label_size = values = objects = None
     image_error = label_error = ""
     try:
         pixels = read_image(item.image).pixels
         image_size, picture = (pixels.shape[1], pixels.shape[0]), fingerprint(pixels)
     except InputError as error:
         image_error = str(error)
-    if item.labels is not None:
-        try:
+    try:
+        if dataset.objects is not None:
+            objects = ObjectSummary.of(dataset.objects.scan(item))
+            label_size = objects.size
+        elif item.labels is not None:
             raw = read_label_file(item.labels)
             label_size, values = (raw.shape[1], raw.shape[0]), raw_counts(raw)
-        except InputError as error:
-            label_error = str(error)
-    return _Scan(item, image_size, image_error, picture, label_size, label_error, values)
+    except ImageError:
+        pass  # objects whose file says no size: the image was found damaged above
+    except InputError as error:
+        label_error = str(error) if item.labels is not None else ""  # the listing says which labels are missing
+    return _Scan(item, image_size, image_error, picture, label_size, label_error, values, objects)
 
 
 def _check_files(dataset: Dataset, scans: Sequence[_Scan]) -> Iterable[Fault]:
@@ -121,7 +141,8 @@ def _check_files(dataset: Dataset, scans: Sequence[_Scan]) -> Iterable[Fault]:
         turned = all(s.image_size == (s.label_size or ())[::-1] for s in odd)
         message = f"labels not of their image's size, {len(odd)} (first: labels {lw} × {lh}, image {iw} × {ih})"
         fix = "export both at the same size" + ("; these are turned by 90°: apply EXIF orientation" if turned else "")
-        yield Fault("size-mismatch", "error", _relative(dataset, [s.item.labels for s in odd]), message, fix)
+        named = [s.item.labels if s.objects is None else s.item.image for s in odd]
+        yield Fault("size-mismatch", "error", _relative(dataset, named), message, fix)
 
 
 def _check_values(dataset: Dataset, scans: Sequence[_Scan]) -> tuple[list[Fault], dict[str, int]]:
@@ -159,6 +180,9 @@ def _count(dataset: Dataset, scans: Sequence[_Scan]) -> SplitStats:
     known, count = dataset.coder.known, len(dataset.label_set)
     per_image, ignored = [], 0
     for scan in scans:
+        if scan.objects is not None:
+            per_image.append(scan.objects.class_pixels(count))
+            continue
         classes = np.zeros(count + 1, np.int64)  # the last one: ignored
         for value, pixels in (scan.values or {}).items():
             if value in known:
@@ -171,6 +195,9 @@ def _count(dataset: Dataset, scans: Sequence[_Scan]) -> SplitStats:
         num_labelled=sum(scan.item.labels is not None for scan in scans),
         sizes=dict(sizes.most_common()),
         frequencies=ClassFrequencies.from_images(per_image, ignored, count),
+        objects=object_stats([s.objects for s in scans if s.objects is not None], count)
+        if dataset.objects is not None
+        else None,
     )
 
 

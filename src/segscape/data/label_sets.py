@@ -38,6 +38,9 @@ MEMBRANES = LabelSet(
 )
 """Neuron membranes and what they enclose (ISBI 2012 challenge)."""
 
+NUCLEI = LabelSet("nuclei", (Label("nucleus", (255, 170, 40), "细胞核", thing=True),))
+"""Cell nuclei (Data Science Bowl 2018)."""
+
 MAX_INFERRED = 256
 
 

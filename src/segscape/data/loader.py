@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,25 +12,25 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
-from segscape.data.sample import Dataset, Item
-from segscape.data.transforms import TrainTransform
+from segscape.data.sample import Item
 
 Key = tuple[int, int]  # (epoch, index of the item)
+Row = tuple[Tensor, Any, str]
+MakeSample = Callable[[Item, np.random.Generator], tuple[Tensor, Any]]
 
 
-class _Augmented(TorchDataset[tuple[Tensor, Tensor, str]]):
-    def __init__(self, dataset: Dataset, items: Sequence[Item], transform: TrainTransform, seed: int) -> None:
-        self.dataset, self.items, self.transform, self.seed = dataset, tuple(items), transform, seed
+class _Augmented(TorchDataset[Row]):
+    def __init__(self, items: Sequence[Item], sample: MakeSample, seed: int) -> None:
+        self.items, self.sample, self.seed = tuple(items), sample, seed
 
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, key: Key) -> tuple[Tensor, Tensor, str]:
+    def __getitem__(self, key: Key) -> Row:
         epoch, index = key
-        sample = self.dataset.read(self.items[index])
-        rng = np.random.default_rng([self.seed, epoch, index])
-        image, target = self.transform(sample.pixels, sample.labels, rng)
-        return image, target, sample.name
+        item = self.items[index]
+        image, target = self.sample(item, np.random.default_rng([self.seed, epoch, index]))
+        return image, target, item.name
 
 
 class StepSampler(Sampler[list[Key]]):
@@ -64,9 +65,8 @@ class StepSampler(Sampler[list[Key]]):
 
 
 def train_loader(
-    dataset: Dataset,
     items: Sequence[Item],
-    transform: TrainTransform,
+    sample: MakeSample,
     *,
     per_step: int,
     start: int,
@@ -75,11 +75,14 @@ def train_loader(
     rank: int = 0,
     world: int = 1,
     workers: int = 0,
-) -> Iterable[tuple[Tensor, Tensor, list[str]]]:
-    """Batches of (images (B, 3, h, w) uint8, targets (B, h, w) int64, names) for steps ``start`` … ``stop`` − 1."""
+) -> Iterable[tuple[Tensor, list[Any], list[str]]]:
+    """Batches of (images (B, 3, h, w) uint8, B targets, names) for steps ``start`` … ``stop`` − 1.
+
+    ``sample`` reads and augments an item with a generator of its own: image (3, h, w) uint8 and any target.
+    """
     sampler = StepSampler(len(items), per_step, start=start, stop=stop, seed=seed, rank=rank, world=world)
     return DataLoader(  # type: ignore[return-value]  # typed by the data set's rows, but yields what _collate makes
-        _Augmented(dataset, items, transform, seed),
+        _Augmented(items, sample, seed),
         batch_sampler=sampler,
         num_workers=workers,
         collate_fn=_collate,
@@ -96,6 +99,6 @@ def _leave_signals_alone(_: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _collate(rows: list[tuple[Tensor, Tensor, str]]) -> tuple[Tensor, Tensor, list[str]]:
+def _collate(rows: list[Row]) -> tuple[Tensor, list[Any], list[str]]:
     images, targets, names = zip(*rows, strict=True)
-    return torch.stack(images), torch.stack(targets), list(names)
+    return torch.stack(images), list(targets), list(names)

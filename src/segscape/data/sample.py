@@ -4,59 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from segscape.data.faults import Fault, some
 from segscape.data.label_files import LabelCoder, RawValue, read_label_file, show_value
+from segscape.data.objects import Objects, ObjectSource
 from segscape.errors import DataError
 from segscape.image import read_image
 from segscape.labels import LabelSet
 
 _FOLD = re.compile(r"(.+)\[(-?)(\d{1,4})/(\d{1,4})\]")
 UNLABELLED_SPLITS = ("predict", "unlabelled", "unlabeled")  # here an image may come without truth
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something wrong with a data set.
-
-    Attributes:
-        kind: a fixed word for programs, e.g. "size-mismatch" (`segscape.data.checks` lists them).
-        severity: "error" stops training; "warning" does not.
-        files: the files it is about, relative to the data set's root.
-        message: what is wrong, in one line.
-        fix: what to do about it, in one line; "" where the message says it.
-    """
-
-    kind: str
-    severity: Literal["error", "warning"]
-    files: tuple[str, ...]
-    message: str
-    fix: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON types."""
-        return {
-            "kind": self.kind,
-            "severity": self.severity,
-            "files": list(self.files),
-            "message": self.message,
-            "fix": self.fix,
-        }
-
-    def __str__(self) -> str:
-        where = f": {some([repr(name) for name in self.files])}" if self.files else ""
-        return f"{self.message}{where}" + (f"; {self.fix}" if self.fix else "")
-
-
-def some(words: Sequence[str], most: int = 5) -> str:
-    """The first of them, and how many more there are: "a, b and 3 more"."""
-    return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
+NO_LABELS = f"{{!r}}: has no labels; add them, or put the image into a split called {UNLABELLED_SPLITS[0]!r}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +54,21 @@ class Sample:
     labels: np.ndarray
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class InstanceSample:
+    """An image with its objects.
+
+    Attributes:
+        name: that of its item.
+        pixels: uint8 (H, W, 3) RGB, upright.
+        objects: what is to be found in it.
+    """
+
+    name: str
+    pixels: np.ndarray
+    objects: Objects
+
+
 @dataclass(frozen=True, slots=True)
 class Dataset:
     """Images with labels, in splits.
@@ -101,6 +81,7 @@ class Dataset:
         value_map: what label files hold -> class id (or ignore index), where the two differ: keys are pixel
             values, or (r, g, b) for colour-coded masks.
         faults: found while the folder was listed (`segscape.data.checks.check_dataset` adds those in the files).
+        objects: reads the single objects; None for a data set that only has label maps.
         coder: turns the content of label files into class ids, by ``label_set`` and ``value_map``.
     """
 
@@ -110,6 +91,7 @@ class Dataset:
     splits: Mapping[str, tuple[Item, ...]]
     value_map: Mapping[RawValue, int] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
+    objects: ObjectSource | None = None
     coder: LabelCoder = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -122,7 +104,8 @@ class Dataset:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Loader processes get the data set pickled, which a mapping proxy cannot be.
-        return Dataset, (self.kind, self.root, self.label_set, dict(self.splits), dict(self.value_map), self.faults)
+        plain = (self.kind, self.root, self.label_set, dict(self.splits), dict(self.value_map), self.faults)
+        return Dataset, (*plain, self.objects)
 
     def split(self, name: str) -> tuple[Item, ...]:
         """The items of the split called ``name``, or a part of it.
@@ -151,7 +134,7 @@ class Dataset:
         Raises:
             ImageError: the image cannot be read.
             DataError: the labels are missing, cannot be read, are not of the image's size, or hold a value that
-                is neither a class nor the ignore index.
+                is neither a class nor the ignore index; or the data set holds objects and no label maps.
         """
         labels = self.read_labels(item)
         pixels = read_image(item.image).pixels
@@ -168,11 +151,13 @@ class Dataset:
         Raises:
             DataError: as `read`, sizes excepted.
         """
-        if item.labels is None:
+        if self.objects is not None:
             raise DataError(
-                f"{str(item.image)!r}: has no labels; add them, or put the image into a split called "
-                f"{UNLABELLED_SPLITS[0]!r}"
+                f"data set {str(self.root)!r} ({self.kind}) has single objects but no label maps; train a network that "
+                "finds objects, or make label maps of it with `segscape data convert`"
             )
+        if item.labels is None:
+            raise DataError(NO_LABELS.format(str(item.image)))
         labels, strays = self.coder.encode(read_label_file(item.labels))
         if strays:
             found = some([f"{show_value(v)} ({n} px)" for v, n in strays.items()])
@@ -182,6 +167,35 @@ class Dataset:
                 f"{ids}; `segscape data check` proposes a mapping"
             )
         return labels
+
+    def read_objects(self, item: Item) -> Objects:
+        """Read an item's objects alone.
+
+        Raises:
+            DataError: the data set has none, or they are missing or cannot be read.
+        """
+        if self.objects is None:
+            raise DataError(
+                f"data set {str(self.root)!r} ({self.kind}) has label maps but no single objects; a network that finds "
+                "objects needs one of: numbered label PNGs, COCO, VOC SegmentationObject, Cityscapes, LabelMe, YOLO"
+            )
+        return self.objects.scan(item).strict(item.labels or item.image)
+
+    def read_instances(self, item: Item) -> InstanceSample:
+        """Read an item's image and objects.
+
+        Raises:
+            ImageError: the image cannot be read.
+            DataError: as `read_objects`, or the objects belong to an image of another size.
+        """
+        objects = self.read_objects(item)
+        pixels = read_image(item.image).pixels
+        if pixels.shape[:2] != objects.size:
+            raise DataError(
+                f"{str(item.labels)!r}: objects of an image of {objects.size[1]} × {objects.size[0]} pixels do not fit "
+                f"{str(item.image)!r} of {pixels.shape[1]} × {pixels.shape[0]}; export both at the same size"
+            )
+        return InstanceSample(item.name, pixels, objects)
 
     def fingerprint(self, split: str | None = None) -> str:
         """SHA-256 (64 hex digits) over the names and the contents of the files of one split, or of all.
@@ -193,11 +207,14 @@ class Dataset:
         """
         items = self.split(split) if split is not None else [i for s in sorted(self.splits) for i in self.splits[s]]
         total = hashlib.sha256()
+        digests: dict[Path, bytes] = {}  # many images may share one file of annotations
         for item in items:
             # Fixed-length digests, so that no name can run into the content that follows it.
             total.update(hashlib.sha256(item.name.encode("utf-8", "surrogateescape")).digest())
-            for path in (item.image, item.labels):
-                total.update(_file_digest(path) if path is not None else bytes(32))
+            for path in (item.image, item.labels, *(self.objects.files(item) if self.objects is not None else ())):
+                if path is not None and path not in digests:
+                    digests[path] = _file_digest(path)
+                total.update(digests[path] if path is not None else bytes(32))
         return total.hexdigest()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from segscape.data.sample import UNLABELLED_SPLITS, Fault, Item, some
@@ -15,45 +15,65 @@ SPLIT_NAMES = ("train", "val", "valid", "validation", "test", "trainval", *UNLAB
 _TEST_SHARE, _VAL_SHARE = 0.15, 0.15
 
 
-def list_splits(root: Path) -> tuple[dict[str, tuple[Item, ...]], tuple[Fault, ...]]:
-    """The items of a folder that holds ``images/`` and ``labels/``, by split, and what is wrong with the listing.
+def list_splits(
+    root: Path,
+    images: str = "images",
+    labels: str = "labels",
+    suffixes: Collection[str] = IMAGE_SUFFIXES,
+    lists: str = "splits",
+) -> tuple[dict[str, tuple[Item, ...]], tuple[Fault, ...]]:
+    """The items of a folder that holds images and label files of the same stem, by split, and the listing's faults.
 
     The layouts are those of `segscape.data.mask_folder`.
 
+    Args:
+        root: the folder.
+        images: the folder in it that holds the images; "." for itself.
+        labels: the folder in it that holds the label files.
+        suffixes: of the label files.
+        lists: the folder in it where every text file is a list of a split.
+
     Raises:
-        DataError: there is no ``images/``, no ``labels/``, or not one image.
+        DataError: there is no such folder of images or of labels, or not one image.
         OSError: a folder cannot be listed.
     """
-    if not (root / "images").is_dir() or not ((root / "labels").is_dir() or _only_unlabelled(root)):
-        needed = "labels" if (root / "images").is_dir() else "images"
+    if not (root / images).is_dir() or not ((root / labels).is_dir() or _only_unlabelled(root / images)):
+        needed = labels if (root / images).is_dir() else images
         raise DataError(
             f"data set {str(root)!r} has no folder '{needed}'; a mask folder holds images/ and labels/ "
             f"(for example images/train/a.jpg beside labels/train/a.png)"
+            if (images, labels) == ("images", "labels")
+            else f"data set {str(root)!r} has no folder '{needed}'; images are in {images}/, their labels in {labels}/"
         )
     faults: list[Fault] = []
-    images = _by_stem(root, "images", faults)
-    labels = _by_stem(root, "labels", faults)
-    if not images:
-        raise DataError(f"{str(root / 'images')!r} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))}); add some")
-    members, inside = _members(root, images, faults)
+    image_of = by_stem(root, images, IMAGE_SUFFIXES, faults)
+    labels_of = by_stem(root, labels, suffixes, faults)
+    if not image_of:
+        raise DataError(f"{str(root / images)!r} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))}); add some")
+    members, inside = _members(root, images, lists, image_of, faults)
     splits = {}
-    for split in sorted(members, key=lambda s: (SPLIT_NAMES.index(s) if s in SPLIT_NAMES else len(SPLIT_NAMES), s)):
+    for split in sorted(members, key=split_order):
         items = [
-            Item(f"{split}/{stem.removeprefix(f'{split}/') if inside else stem}", images[stem], labels.get(stem))
+            Item(f"{split}/{stem.removeprefix(f'{split}/') if inside else stem}", image_of[stem], labels_of.get(stem))
             for stem in members[split]
         ]
         splits[split] = tuple(sorted(items, key=lambda item: item.name))
         faults += _split_faults(root, split, splits[split])
     used = {stem for stems in members.values() for stem in stems}
-    if unused := sorted(set(images) - used):
-        message = f"images in no split, {len(unused)} of {len(images)}, are not used"
+    if unused := sorted(set(image_of) - used):
+        message = f"images in no split, {len(unused)} of {len(image_of)}, are not used"
         fix = "add them to a split list or folder, or ignore this"
-        faults.append(Fault("not-in-split", "warning", _relative(root, [images[k] for k in unused]), message, fix))
-    if orphans := sorted(set(labels) - set(images)):
-        message = f"label files without an image of the same stem, {len(orphans)} of {len(labels)}, are not used"
+        faults.append(Fault("not-in-split", "warning", _relative(root, [image_of[k] for k in unused]), message, fix))
+    if orphans := sorted(set(labels_of) - set(image_of)):
+        message = f"label files without an image of the same stem, {len(orphans)} of {len(labels_of)}, are not used"
         fix = "add the images, or remove the label files"
-        faults.append(Fault("missing-image", "warning", _relative(root, [labels[k] for k in orphans]), message, fix))
+        faults.append(Fault("missing-image", "warning", _relative(root, [labels_of[k] for k in orphans]), message, fix))
     return splits, tuple(faults)
+
+
+def split_order(name: str) -> tuple[int, str]:
+    """A key that sorts splits as they are used: train, val, test, …, then others by name."""
+    return (SPLIT_NAMES.index(name) if name in SPLIT_NAMES else len(SPLIT_NAMES), name)
 
 
 def split_by_hash(stems: Iterable[str]) -> dict[str, list[str]]:
@@ -81,19 +101,21 @@ def _folders(top: Path) -> list[Path]:
     return [p for p in folders if not (p.is_symlink() and here.is_relative_to(p.resolve()))]
 
 
-def _only_unlabelled(root: Path) -> bool:
-    names = {path.name for path in _folders(root / "images")}
+def _only_unlabelled(images: Path) -> bool:
+    names = {path.name for path in _folders(images)}
     return bool(names) and names <= set(UNLABELLED_SPLITS)
 
 
-def _members(root: Path, images: Mapping[str, Path], faults: list[Fault]) -> tuple[dict[str, list[str]], bool]:
+def _members(
+    root: Path, part: str, listed: str, images: Mapping[str, Path], faults: list[Fault]
+) -> tuple[dict[str, list[str]], bool]:
     """The stems of each split, and whether splits are folders (so that stems begin with their split)."""
     lists = {name: root / f"{name}.txt" for name in SPLIT_NAMES if (root / f"{name}.txt").is_file()}
-    if (root / "splits").is_dir():
-        lists |= {path.stem: path for path in (root / "splits").glob("*.txt") if path.is_file()}
+    if (root / listed).is_dir():
+        lists |= {path.stem: path for path in (root / listed).glob("*.txt") if path.is_file()}
     if lists:
-        return {split: _read_list(root, path, images, faults) for split, path in lists.items()}, False
-    folders = [path.name for path in _folders(root / "images")]
+        return {split: _read_list(root, path, part, images, faults) for split, path in lists.items()}, False
+    folders = [path.name for path in _folders(root / part)]
     if any("/" not in stem for stem in images):
         # Images lie beside the folders: only those named as splits are named on purpose.
         folders = [name for name in folders if name in SPLIT_NAMES]
@@ -102,8 +124,8 @@ def _members(root: Path, images: Mapping[str, Path], faults: list[Fault]) -> tup
     return split_by_hash(images), False
 
 
-def _by_stem(root: Path, part: str, faults: list[Fault]) -> dict[str, Path]:
-    """Image files under ``root/part`` by their path below it without suffix ("train/a"); doubles become faults."""
+def by_stem(root: Path, part: str, suffixes: Collection[str], faults: list[Fault]) -> dict[str, Path]:
+    """Files of these suffixes under ``root/part`` by their path below it ("train/a"); doubles become faults."""
 
     def fail(error: OSError) -> None:
         raise error
@@ -116,7 +138,7 @@ def _by_stem(root: Path, part: str, faults: list[Fault]) -> dict[str, Path]:
         for folder, below, files in os.walk(start, onerror=fail):
             below[:] = sorted(name for name in below if not name.startswith("."))
             for path in (Path(folder, name) for name in sorted(files) if not name.startswith(".")):
-                if path.suffix.lower() in IMAGE_SUFFIXES:
+                if path.suffix.lower() in suffixes and path != root / "labels.json":
                     found.setdefault(path.relative_to(top).with_suffix("").as_posix(), []).append(path)
     for stem, paths in found.items():
         if len(paths) > 1:
@@ -126,7 +148,7 @@ def _by_stem(root: Path, part: str, faults: list[Fault]) -> dict[str, Path]:
     return {stem: paths[0] for stem, paths in found.items()}
 
 
-def _read_list(root: Path, path: Path, images: Mapping[str, Path], faults: list[Fault]) -> list[str]:
+def _read_list(root: Path, path: Path, part: str, images: Mapping[str, Path], faults: list[Fault]) -> list[str]:
     """The stems a split list names; names without an image and repeated ones become faults."""
     where = path.relative_to(root).as_posix()
     try:
@@ -136,7 +158,7 @@ def _read_list(root: Path, path: Path, images: Mapping[str, Path], faults: list[
     stems: dict[str, None] = {}
     missing, repeated = [], []
     for line in filter(None, map(str.strip, lines)):
-        name = line.removeprefix("./").removeprefix("images/")
+        name = line.removeprefix("./").removeprefix(f"{part}/")
         bare = name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in IMAGE_SUFFIXES else name
         stem = name if name in images else bare
         if stem not in images:
@@ -146,7 +168,7 @@ def _read_list(root: Path, path: Path, images: Mapping[str, Path], faults: list[
         stems[stem] = None
     if missing:
         named = some([repr(line) for line in missing])
-        message = f"split list {where!r} names {len(missing)} images that are not in images/, {named}"
+        message = f"split list {where!r} names {len(missing)} images that are not in {part}/, {named}"
         faults.append(Fault("split-list", "error", (), message, "correct those lines, or add the images"))
     if repeated:
         named = some([repr(line) for line in repeated])
