@@ -1,19 +1,17 @@
 from __future__ import annotations
 
-import base64
 import builtins
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
-from io import BytesIO, StringIO
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from report_pages import Page, check_picture, picture
 from rich.console import Console
 
 from segscape.errors import ConfigError, DataError
@@ -65,44 +63,18 @@ def report() -> SemanticReport:
     return evaluate_semantic(predict, FakeDataset(), "val")
 
 
-class Page(HTMLParser):
-    """What a browser would load, and the text it would show."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.text, self.sources, self.tags = "", [], []
-        self.feed(path.read_text("utf-8"))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.sources += [value or "" for key, value in attrs if key in ("src", "srcset", "href")]
-
-    def handle_data(self, data: str) -> None:
-        self.text += data + "\n"
-
-
-def picture(uri: str) -> np.ndarray:
-    return np.asarray(Image.open(BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGB")).astype(int)
-
-
 def test_writes_page_pictures_and_json(report, tmp_path):
     paths = write_report(report, tmp_path / "new" / "folder", FakeDataset(), predict)
     assert {p.name for p in paths.values()} == {p.name for p in (tmp_path / "new" / "folder").iterdir()}
     assert set(paths) == {"report", "json", "confusion_matrix", "reliability"}
     assert json.loads(paths["json"].read_text("utf-8")) == report.to_dict()
     for name in ("confusion_matrix", "reliability"):
-        with Image.open(paths[name]) as image:
-            assert image.format == "PNG"
-            assert min(image.size) > 400
+        check_picture(paths[name])
 
 
 def test_page_is_self_contained_and_escaped(report, tmp_path):
     page = Page(write_report(report, tmp_path, FakeDataset(), predict)["report"])
-    assert page.sources
-    assert all(source.startswith("data:image/") for source in page.sources)
-    assert not {"script", "link", "iframe"} & set(page.tags)
-    assert "url(" not in page.text
-    assert "@import" not in page.text
+    assert page.is_self_contained()
     assert "<b>road & $\\x$" in page.text  # as text, not as a tag
     assert "val/<i>two</i>" in page.text
     for number in (report.miou, report.pixel_accuracy, report.boundary_f, report.ece, *report.miou_interval):

@@ -1,4 +1,7 @@
-"""Measuring a model: `semantic` (label maps), `boundary` (contours) and `report` (what people read)."""
+"""Measuring a model: `semantic` (label maps), `boundary` (contours), `instance` (objects), `panoptic` (both at once).
+
+`report` and `instance_report` are what people read of it.
+"""
 
 from __future__ import annotations
 

@@ -178,18 +178,33 @@ def bootstrap_intervals(
         (2,) lower and upper end for mIoU, and (2, C) for each class, over the resamples in which the class occurs;
         NaN where there are none.
     """
-    num_images = len(counts.truth)
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(num_images, np.full(num_images, 1 / num_images), size=resamples).astype(np.float64)
+    weights = bootstrap_weights(len(counts.truth), resamples, seed)
     per_image = (counts.intersection, counts.truth, counts.predicted)
     drawn = ClassCounts(*(weights @ pixels.astype(np.float64) for pixels in per_image))
+    return percentiles(drawn.mean_iou(), level), percentiles(drawn.iou(), level)
+
+
+def bootstrap_weights(num_images: int, resamples: int, seed: int) -> np.ndarray:
+    """(resamples, N) float64: how often each of N images is in a draw of N of them with replacement."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(num_images, np.full(num_images, 1 / num_images), size=resamples).astype(np.float64)
+
+
+def percentiles(scores: np.ndarray, level: float = 0.95) -> np.ndarray:
+    """Lower and upper end, (2, ...), of the middle ``level`` of (resamples, ...) scores.
+
+    Resamples without a score (NaN) are left out; NaN where all are.
+    """
     ends = [(1 - level) / 2, (1 + level) / 2]
+    columns = scores.reshape(len(scores), -1).T
+    defined = [column[~np.isnan(column)] for column in columns]
+    found = [np.quantile(column, ends) if column.size else np.full(2, np.nan) for column in defined]
+    return np.stack(found, axis=-1).reshape(2, *scores.shape[1:])
 
-    def interval(scores: np.ndarray) -> np.ndarray:
-        scores = scores[~np.isnan(scores)]
-        return np.quantile(scores, ends) if scores.size else np.full(2, np.nan)
 
-    return interval(drawn.mean_iou()), np.stack([interval(scores) for scores in drawn.iou().T], axis=1)
+def interval_or_none(ends: np.ndarray) -> tuple[float, float] | None:
+    """The (2,) ends of an interval as JSON can say them: None where there is none (NaN)."""
+    return None if np.isnan(ends).any() else (float(ends[0]), float(ends[1]))
 
 
 def number_or_none(score: Any) -> float | None:

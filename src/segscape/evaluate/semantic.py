@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import os
-import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from segscape.errors import ConfigError, DataError, InputError
 from segscape.evaluate.boundary import DILATION_RATIO, TOLERANCE, BoundaryScores
+from segscape.evaluate.facts import machine, plain
 from segscape.evaluate.metrics import (
     CALIBRATION_BINS,
     Calibration,
     ClassCounts,
     ConfusionMatrix,
     bootstrap_intervals,
+    interval_or_none,
     number_or_none,
 )
 from segscape.evaluate.partition import PartitionScores
@@ -105,8 +102,8 @@ class SemanticReport:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON types: the attributes by name, floats to six decimals, and ``definitions``."""
-        plain = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
-        return {**plain, "definitions": dict(DEFINITIONS)}
+        found = {f.name: plain(getattr(self, f.name)) for f in fields(self)}
+        return {**found, "definitions": dict(DEFINITIONS)}
 
 
 def evaluate_semantic(
@@ -187,9 +184,9 @@ def evaluate_semantic(
         miou_interval, iou_interval = bootstrap_intervals(images, bootstrap, seed)
     return SemanticReport(
         miou=number_or_none(total.mean_iou()),
-        miou_interval=_interval(miou_interval),
+        miou_interval=interval_or_none(miou_interval),
         iou=by_class(total.iou()),
-        iou_interval={name: _interval(ends) for name, ends in zip(labels.names, iou_interval.T, strict=True)},
+        iou_interval={name: interval_or_none(ends) for name, ends in zip(labels.names, iou_interval.T, strict=True)},
         pixel_accuracy=number_or_none(total.pixel_accuracy()),
         class_accuracy=number_or_none(total.class_accuracy()),
         accuracy=by_class(total.accuracy()),
@@ -215,7 +212,7 @@ def evaluate_semantic(
         model=model,
         seconds=time.perf_counter() - began,
         seconds_per_image=statistics.median(times),
-        machine=_machine(),
+        machine=machine(),
     )
 
 
@@ -265,42 +262,3 @@ def _label_maps(sample: Sample, result: Segmentation) -> tuple[np.ndarray, np.nd
             "predict at the size of the truth"
         )
     return sample.labels, result.label_map
-
-
-def _interval(ends: np.ndarray) -> tuple[float, float] | None:
-    return None if np.isnan(ends).any() else (float(ends[0]), float(ends[1]))
-
-
-def _plain(value: Any) -> Any:
-    """``value`` in JSON's own types."""
-    match value:
-        case LabelSet():
-            return value.to_dict()
-        case np.ndarray():
-            return value.tolist()
-        case float():
-            return round(value, 6)
-        case Mapping():
-            return {key: _plain(x) for key, x in value.items()}
-        case tuple() | list():
-            return [_plain(x) for x in value]
-        case _:
-            return value
-
-
-def _machine() -> dict[str, Any]:
-    """CPU, usable cores, the GPU if one is in use, and the versions of what computes the numbers."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = [line for line in info.read_text(errors="replace").splitlines() if line.startswith("model name")]
-        cpu = lines[0].partition(":")[2].strip() if lines else cpu
-    # Asked only of a torch that the model has loaded already: importing it here would cost seconds.
-    torch = sys.modules.get("torch")
-    gpu = torch.cuda.get_device_name() if torch is not None and torch.cuda.is_initialized() else None
-    versions = {"python": platform.python_version()}
-    for module, package in {"segscape": "segscape", "numpy": "numpy", "torch": "torch", "openvino": "openvino"}.items():
-        if module in sys.modules:
-            versions[module] = getattr(sys.modules[module], "__version__", "") or importlib.metadata.version(package)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"cpu": cpu, "cores": cores, "gpu": gpu, "versions": versions}
