@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
-from hypothesis import given
+import torch
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from segscape.preprocess import Preprocess
 
@@ -54,6 +56,44 @@ def test_size_that_the_network_sees(size, long_side, zoom, seen):
     preprocess = Preprocess(long_side=long_side)
     assert preprocess.network_size(size, zoom) == seen
     assert preprocess.batch(np.zeros((*size, 3), np.uint8), zoom=zoom).shape == (1, 3, *seen)
+
+
+@pytest.mark.parametrize(
+    ("size", "preprocess", "zoom", "seen"),
+    [
+        ((40, 60), Preprocess(zoom=1.5), 1.0, (60, 90)),
+        ((40, 60), Preprocess(zoom=1.5), 2.0, (120, 180)),
+        ((40, 60), Preprocess(long_side=30, zoom=2.0), 1.0, (40, 60)),
+        ((40, 60), Preprocess(short_side=20), 1.0, (20, 30)),
+        ((60, 40), Preprocess(short_side=20), 1.0, (30, 20)),
+        ((40, 61), Preprocess(short_side=20), 1.0, (20, 30)),  # 30.5 rounded down
+        ((40, 60), Preprocess(short_side=80, long_side=90), 1.0, (60, 90)),
+        ((40, 60), Preprocess(short_side=20, zoom=1.5), 1.0, (30, 45)),
+        ((40, 60), Preprocess(short_side=20), 0.5, (10, 15)),
+        ((1, 5000), Preprocess(short_side=800, long_side=1333), 1.0, (1, 1333)),
+    ],
+)
+def test_size_by_short_side_and_zoom(size, preprocess, zoom, seen):
+    assert preprocess.network_size(size, zoom) == seen
+    assert preprocess.batch(np.zeros((*size, 3), np.uint8), zoom=zoom).shape == (1, 3, *seen)
+
+
+@settings(deadline=None)
+@given(height=st.integers(1, 900), width=st.integers(1, 900))
+def test_the_short_side_is_brought_to_torchvisions_size(height, width):
+    theirs = GeneralizedRCNNTransform(80, 133, [0.0] * 3, [1.0] * 3)
+    assume(min(height, width) * 133 >= max(height, width))  # they make pictures without a pixel of narrower ones
+    resized, _ = theirs.resize(torch.zeros(3, height, width), None)
+    theirs.eval()
+    assert Preprocess(long_side=133, short_side=80).network_size((height, width)) == tuple(resized.shape[1:])
+
+
+def test_a_photo_enlarged_by_its_short_side_is_torchvisions():
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 44, 3), np.uint8)
+    x = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
+    expected = torch.nn.functional.interpolate(x, scale_factor=40 / 30, mode="bilinear", recompute_scale_factor=True)
+    seen = Preprocess((0, 0, 0), (1, 1, 1), long_side=100, short_side=40).batch(pixels)
+    np.testing.assert_allclose(seen, expected.numpy(), atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(1, 5000), (5000, 1), (64, 5000)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,15 +15,23 @@ class Preprocess:
     Attributes:
         mean, std: of RGB in 0…1; the network sees (rgb / 255 − mean) / std.
         long_side: to which images are resized (larger and smaller ones), in pixels; None keeps their size.
+        short_side: to which the shorter side is resized instead, unless the longer one would exceed ``long_side``
+            then; in floating point and rounded down, as torchvision does.
+        zoom: factor on the size of images, for networks that find objects and were trained on enlarged ones.
     """
 
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
     long_side: int | None = None
+    short_side: int | None = None
+    zoom: float = 1.0
 
     def network_size(self, size: tuple[int, int], zoom: float = 1.0) -> tuple[int, int]:
         """(height, width) at which the network sees an image of ``size``, times ``zoom``."""
-        factor = zoom * (self.long_side / max(size) if self.long_side else 1.0)
+        if self.short_side:
+            factor = self.zoom * zoom * min(self.short_side / min(size), (self.long_side or math.inf) / max(size))
+            return max(1, math.floor(size[0] * factor)), max(1, math.floor(size[1] * factor))
+        factor = self.zoom * zoom * (self.long_side / max(size) if self.long_side else 1.0)
         return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
     def batch(self, pixels: np.ndarray, *, zoom: float = 1.0, flip: bool = False) -> np.ndarray:
@@ -33,7 +42,7 @@ class Preprocess:
         """
         height, width = self.network_size((pixels.shape[0], pixels.shape[1]), zoom)
         if (height, width) != pixels.shape[:2]:
-            pixels = resized(pixels, height, width)
+            pixels = resized(pixels.astype(np.float32) if self.short_side else pixels, height, width)
         if flip:
             pixels = pixels[:, ::-1]
         scale = 1 / (255 * np.asarray(self.std, np.float32))
@@ -43,7 +52,7 @@ class Preprocess:
 
 
 def resized(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """(H, W, 3) uint8 brought to (height, width, 3): area means where it shrinks, bilinear where it grows."""
+    """(H, W, 3) uint8 or float32 brought to (height, width, 3): area means to shrink, bilinear to grow."""
     import cv2
 
     # One side of a very narrow image cannot shrink any more when the other does.

@@ -13,10 +13,19 @@ from torch import nn
 from segscape.errors import InputError, ModelError
 from segscape.labels import Label, LabelSet
 from segscape.models import MODELS, build_model
-from segscape.models.bundle import ModelCard, load_bundle, read_card, record_metrics, record_refinement, save_bundle
+from segscape.models.bundle import (
+    ModelCard,
+    load_bundle,
+    read_card,
+    record_metrics,
+    record_objects,
+    record_refinement,
+    save_bundle,
+)
 from segscape.models.network import Network
 from segscape.preprocess import Preprocess
 from segscape.refine.crf import CrfParameters
+from segscape.refine.watershed import WatershedParameters
 
 SMALL = {"aspp_channels": 8, "decoder_channels": 8, "low_channels": 8}
 # Every network, and a backbone with buffers that are in no state dict (its blur filters).
@@ -28,6 +37,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("deeplabv3", {"aspp_channels": 8}),
     ("deeplabv3plus", SMALL),
 ]
+PLAIN = {"mean": [0, 0, 0], "std": [1, 1, 1], "long_side": None}
 LABELS = LabelSet("two", (Label("sky", (1, 2, 3), "天空"), Label("car", (4, 5, 6), "汽车", True)), 7)
 FULL = ModelCard(
     name="full",
@@ -189,6 +199,66 @@ def test_a_recorded_refinement_keeps_metrics_only_if_they_stay_true(path, before
     assert load_bundle(path)[1].sha256 == card.sha256
 
 
+FLOOD = {"watershed": WatershedParameters().to_dict(), "label": {"name": "cell", "zh": "", "color": [1, 2, 3]}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "zoom", "kept"),
+    [
+        ({}, {"min_score": 0.4, "overlap": True}, 1.0, False),
+        ({"min_score": 0.4}, {"min_score": 0.4, "measured": {"split": "val"}}, 1.0, True),
+        ({"min_score": 0.4, "measured": {}}, {"min_score": 0.4}, 1.0, True),
+        ({"min_score": 0.4}, {"min_score": 0.5}, 1.0, False),
+        ({"min_score": 0.4}, {"min_score": 0.4}, 1.5, False),
+        ({"overlap": True}, {"overlap": False}, 1.0, False),
+        (FLOOD, {}, 1.0, False),
+        (FLOOD, {**FLOOD, "measured": {"mean_ap": 0.5}}, 1.0, True),
+    ],
+)
+def test_recorded_objects_keep_metrics_only_if_they_stay_true(path, before, after, zoom, kept):
+    card = save_bundle(path, random_net().state_dict(), replace(FULL, objects=before))
+    assert read_card(path) == card
+    changed = record_objects(path, after, zoom)
+    preprocess = replace(card.preprocess, zoom=zoom)
+    assert (
+        changed
+        == read_card(path)
+        == replace(card, objects=after, preprocess=preprocess, metrics=FULL.metrics if kept else {})
+    )
+    assert load_bundle(path)[1].sha256 == card.sha256
+
+
+def test_what_a_card_says_of_objects():
+    plain = replace(FULL, task="instance")
+    assert "objects" not in plain.to_dict()
+    assert (plain.finds_objects, plain.watershed, plain.result_labels) == (True, None, LABELS)
+    assert (FULL.finds_objects, FULL.watershed, FULL.result_labels) == (False, None, LABELS)
+    flooding = replace(FULL, objects=FLOOD)
+    assert (flooding.finds_objects, flooding.watershed) == (True, WatershedParameters())
+    assert flooding.result_labels == LabelSet(LABELS.name, (Label("cell", (1, 2, 3), thing=True),))
+    assert ModelCard.from_json(flooding.to_json()) == flooding
+    measured = replace(plain, metrics={"val": {"map_mask": 0.25}, "test": {"miou": 0.5}})
+    assert measured.summary()["map_mask"] == {"val": 0.25}
+    assert "miou" not in measured.summary()
+
+
+def test_a_network_that_finds_objects_is_loaded_as_it_was_saved(path):
+    options = {"channels": 8, "box_channels": 8, "anchor_sizes": [8, 16], "pool_stride": 2}
+    model = random_net("mask_rcnn", options)
+    save_bundle(
+        path, model.state_dict(), replace(FULL, network="mask_rcnn", options=options, task="instance"), half=False
+    )
+    loaded, card = load_bundle(path)
+    assert (card.network, card.options, card.task) == ("mask_rcnn", options, "instance")
+    x = torch.randn(1, 3, 48, 64)
+    for net in (model, loaded):
+        net.roi_heads.score_thresh = 0.0
+    with torch.inference_mode():
+        found, wanted = (net.detect(x)[0] for net in (loaded, model))
+    assert len(wanted["scores"]) == 100
+    assert all(torch.equal(found[key], wanted[key]) for key in wanted)
+
+
 def test_a_card_without_refinement_is_as_before_there_was_any(path):
     card = save_bundle(path, random_net().state_dict(), FULL)
     assert "refine" not in card.to_dict()
@@ -268,6 +338,19 @@ def test_summary():
         ({"preprocess": {"mean": [0, 0, float("nan")], "std": [1, 1, 1], "long_side": None}}, "finite"),
         ({"preprocess": {"mean": [10**400, 0, 0], "std": [1, 1, 1], "long_side": None}}, "incomplete or wrong"),
         ({"preprocess": {"mean": [0, 0, 0], "std": [1, 1, 1], "long_side": 10**9}}, "long_side"),
+        ({"preprocess": {**PLAIN, "short_side": 0}}, "short_side must be a whole number"),
+        ({"preprocess": {**PLAIN, "short_side": 1.5}}, "short_side must be a whole number"),
+        ({"preprocess": {**PLAIN, "zoom": 0}}, "zoom must be a number in 1/64…64"),
+        ({"preprocess": {**PLAIN, "zoom": float("nan")}}, "zoom must be a number"),
+        ({"objects": [1]}, "'objects' must be an object, got list"),
+        ({"objects": {"min_score": 1.5}}, "'min_score' must be a number in 0…1, got 1.5"),
+        ({"objects": {"min_score": True}}, "'min_score' must be a number"),
+        ({"objects": {"min_score": float("nan")}}, "'min_score' must be a number"),
+        ({"objects": {"overlap": 1}}, "'overlap' must be true or false"),
+        ({"objects": {"watershed": {}}}, "watershed parameters must be"),
+        ({"objects": {"watershed": 5}}, "incomplete or wrong"),
+        ({"objects": {"watershed": WatershedParameters().to_dict()}}, "label"),
+        ({"objects": {**FLOOD, "label": {"name": "", "color": [1, 2, 3]}}}, "needs a name"),
         ({"preprocess": {"mean": [0, 0, 0], "std": [1, 1, 1], "long_side": True}}, "long_side"),
         ({"preprocess": None}, "incomplete or wrong"),
         ({"refine": [1]}, "'refine' must be an object, got list"),

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from segscape.runtime.memory import keep_freed_memory
+from segscape.runtime.memory import available_bytes, keep_freed_memory
 
 CODE = """
 import resource
@@ -35,3 +35,12 @@ def test_the_next_tensor_takes_the_memory_of_the_last() -> None:
 def test_elsewhere_it_says_no(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "win32")
     assert keep_freed_memory() is False
+
+
+def test_available_memory_is_some_of_the_machines():
+    free = available_bytes()
+    if not sys.platform.startswith("linux"):
+        assert free is None
+    else:
+        assert free is not None
+        assert 2**20 < free < 2**50

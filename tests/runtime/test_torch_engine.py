@@ -4,7 +4,8 @@ import torch
 
 from segscape.errors import ConfigError, ResourceError
 from segscape.models import build_model
-from segscape.runtime.torch_engine import TorchEngine, is_out_of_memory, pick_device
+from segscape.models.mask_rcnn import MaskRCNN
+from segscape.runtime.torch_engine import TorchDetector, TorchEngine, is_out_of_memory, make_engine, pick_device
 
 
 @pytest.fixture
@@ -65,8 +66,58 @@ def test_out_of_memory_is_a_resource_error_that_says_what_to_do(engine, monkeypa
         engine.low_logits(np.zeros((1, 3, 5, 7), np.float32))
 
 
+@pytest.fixture
+def detector() -> TorchDetector:
+    torch.manual_seed(0)
+    options = {"channels": 8, "box_channels": 8, "anchor_sizes": (8, 16), "pool_stride": 2, "max_objects": 7}
+    return TorchDetector(build_model("mask_rcnn", 2, options).train(), "cpu")  # type: ignore[arg-type]
+
+
+def test_detections_are_plain_arrays_with_our_class_ids(detector):
+    assert (detector.name, detector.model.training) == ("torch cpu", False)
+    batch = np.random.default_rng(0).normal(size=(1, 3, 33, 45)).astype(np.float32)
+    found = detector.detect(batch)
+    assert found.boxes.shape == (7, 4)
+    assert found.masks.shape == (7, 28, 28)
+    assert [a.dtype for a in (found.boxes, found.labels, found.scores, found.masks)] == [
+        np.float32,
+        np.int64,
+        np.float32,
+        np.float32,
+    ]
+    with torch.inference_mode():
+        wanted = detector.model.detect(torch.from_numpy(batch))[0]
+    np.testing.assert_array_equal(found.labels, wanted["labels"].numpy() - 1)
+    assert set(found.labels.tolist()) <= {0, 1}
+    assert (np.diff(found.scores) <= 0).all()
+
+
+def test_detections_of_nothing(detector):
+    detector.model.roi_heads.score_thresh = 1.0
+    found = detector.detect(np.zeros((1, 3, 20, 20), np.float32))
+    assert (found.boxes.shape, found.labels.shape, found.masks.shape) == ((0, 4), (0,), (0, 28, 28))
+
+
+def test_a_detector_that_runs_out_of_memory(detector, monkeypatch):
+    monkeypatch.setattr(detector.model, "detect", fail_with(MemoryError()))
+    with pytest.raises(ResourceError, match=r"out of memory on cpu at 7 × 5"):
+        detector.detect(np.zeros((1, 3, 5, 7), np.float32))
+
+
+def test_engines_fit_their_networks(engine, detector):
+    assert isinstance(make_engine(engine.model, "cpu"), TorchEngine)
+    assert isinstance(make_engine(detector.model, "cpu"), TorchDetector)
+
+
 def test_other_faults_are_not_called_out_of_memory(engine, monkeypatch):
     monkeypatch.setattr(engine.model, "low_logits", fail_with(RuntimeError("sizes do not match")))
     with pytest.raises(RuntimeError, match="sizes do not match"):
         engine.low_logits(np.zeros((1, 3, 5, 7), np.float32))
     assert not is_out_of_memory(ValueError("DefaultCPUAllocator: can't allocate memory"))
+
+
+def test_an_image_that_does_not_fit_into_memory_is_refused_before_linux_kills_the_process(monkeypatch):
+    monkeypatch.setattr("segscape.runtime.torch_engine.available_bytes", lambda: 10**6)
+    model = MaskRCNN(1, channels=16, box_channels=32, anchor_sizes=(8, 16), anchor_stride=4, pool_stride=2)
+    with pytest.raises(ResourceError, match=r"512 × 256 would need about .* GB .* smaller --size"):
+        TorchDetector(model, "cpu").detect(np.zeros((1, 3, 256, 512), np.float32))

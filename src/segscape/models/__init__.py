@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
+
+from torch import nn
 
 from segscape.errors import ConfigError
 from segscape.models.deeplab import DeepLabV3, DeepLabV3Plus
@@ -12,7 +14,7 @@ from segscape.models.fcn import FCN
 from segscape.models.network import Network
 from segscape.models.unet import UNet, UNetBackbone
 
-MODELS: dict[str, Callable[..., Network]] = {
+MODELS: dict[str, type[Network]] = {
     "fcn": FCN,
     "unet": UNet,
     "unet_backbone": UNetBackbone,
@@ -21,24 +23,43 @@ MODELS: dict[str, Callable[..., Network]] = {
 }
 
 
-def build_model(name: str, num_classes: int, options: Mapping[str, Any] | None = None) -> Network:
+OBJECT_MODELS = ("mask_rcnn",)
+"""Networks that find objects one by one."""
+
+
+def network_class(name: str) -> type[nn.Module]:
+    """The class of the network called ``name``: in `MODELS` or in `OBJECT_MODELS`.
+
+    Raises:
+        ConfigError: there is none, or what it is built on is not installed.
+    """
+    if name in MODELS:
+        return MODELS[name]
+    if name not in OBJECT_MODELS:
+        raise ConfigError(f"no network called {name!r}; there are {', '.join((*MODELS, *OBJECT_MODELS))}")
+    # Here, because torchvision takes seconds to import and no semantic network needs it.
+    from segscape.models.mask_rcnn import MaskRCNN
+
+    return MaskRCNN
+
+
+def build_model(name: str, num_classes: int, options: Mapping[str, Any] | None = None) -> nn.Module:
     """The network called ``name`` with random weights.
 
     Args:
-        name: a key of `MODELS`.
+        name: a key of `MODELS` or one of `OBJECT_MODELS`.
         num_classes: C.
         options: the class's keyword arguments, e.g. ``{"backbone": "resnet34"}``.
 
     Raises:
         ConfigError: no such network, option or value.
     """
-    if name not in MODELS:
-        raise ConfigError(f"no network called {name!r}; there are {', '.join(MODELS)}")
-    known = [p for p in inspect.signature(MODELS[name]).parameters if p != "num_classes"]
+    network = network_class(name)
+    known = [p for p in inspect.signature(network).parameters if p != "num_classes"]
     if unknown := sorted(set(options or {}) - set(known)):
         raise ConfigError(f"network {name!r} has no option {', '.join(unknown)}; it has {', '.join(known)}")
     try:
-        return MODELS[name](num_classes, **(options or {}))
+        return network(num_classes, **(options or {}))
     except (TypeError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise

@@ -17,16 +17,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from segscape.errors import InputError, ModelError, ResourceError
 from segscape.files import write_bytes
 from segscape.models import build_model
 from segscape.models.card import ModelCard, strict_json
-from segscape.models.network import Network
 
-__all__ = ["ModelCard", "load_bundle", "read_card", "record_metrics", "record_refinement", "save_bundle"]
+__all__ = [
+    "ModelCard",
+    "load_bundle",
+    "read_card",
+    "record_metrics",
+    "record_objects",
+    "record_refinement",
+    "save_bundle",
+]
 
 _MAX_HEADER = 25_000_000
 _METADATA = "__metadata__"  # safetensors' own key beside the tensors
@@ -93,6 +100,24 @@ def record_refinement(path: str | os.PathLike[str], refine: Mapping[str, Any]) -
     return _change_card(path, change)
 
 
+def record_objects(path: str | os.PathLike[str], objects: Mapping[str, Any], zoom: float) -> ModelCard:
+    """Write ``objects`` (see `ModelCard`) and the factor on images' size onto a bundle's card.
+
+    The card's metrics are removed if results change by this: measure them with ``segscape evaluate --record``.
+
+    Raises:
+        ModelError: not a bundle, or damaged.
+        ResourceError, InputError: see `segscape.files.atomic_write`.
+    """
+
+    def change(card: ModelCard) -> ModelCard:
+        changed = replace(card, objects=dict(objects), preprocess=replace(card.preprocess, zoom=zoom))
+        made = [({k: v for k, v in c.objects.items() if k != "measured"}, c.preprocess) for c in (card, changed)]
+        return changed if made[0] == made[1] else replace(changed, metrics={})
+
+    return _change_card(path, change)
+
+
 def _change_card(path: str | os.PathLike[str], change: Callable[[ModelCard], ModelCard]) -> ModelCard:
     from safetensors.torch import load_file
 
@@ -116,7 +141,7 @@ def read_card(path: str | os.PathLike[str]) -> ModelCard:
         raise ModelError(f"{str(path)!r}: {error}") from error
 
 
-def load_bundle(path: str | os.PathLike[str]) -> tuple[Network, ModelCard]:
+def load_bundle(path: str | os.PathLike[str]) -> tuple[nn.Module, ModelCard]:
     """The network with its weights in float32, in evaluation mode on the CPU, and its card.
 
     Raises:
@@ -156,7 +181,7 @@ def load_bundle(path: str | os.PathLike[str]) -> tuple[Network, ModelCard]:
     return model.eval(), card
 
 
-def _lay_out(path: Path, card: ModelCard) -> Network:
+def _lay_out(path: Path, card: ModelCard) -> nn.Module:
     """The card's network with shapes but without memory, so that a hostile card cannot ask for any."""
     try:
         with torch.device("meta"), _Unfilled():

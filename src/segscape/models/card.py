@@ -9,12 +9,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from segscape.errors import InputError
-from segscape.labels import LabelSet
+from segscape.labels import Label, LabelSet
 from segscape.preprocess import Preprocess
 from segscape.refine.crf import CrfParameters
+from segscape.refine.watershed import WatershedParameters
 
 FORMAT = 1
 _MAX_DEPTH = 32
+_OPTIONAL = ("refine", "objects")
 _TEXTS = ("name", "network", "task", "sha256")
 _TABLES = ("options", "data", "metrics", "recipe", "training")
 
@@ -28,7 +30,7 @@ class ModelCard:
         network, options: what `segscape.models.build_model` makes it from.
         label_set: the classes.
         preprocess: what the network expects.
-        task: "semantic".
+        task: "semantic" (a label map) or "instance" (objects).
         data: kind, splits, number of images, fingerprint and terms of the training data.
         metrics: by split, as `segscape evaluate` measured them.
         recipe: the resolved recipe.
@@ -36,6 +38,10 @@ class ModelCard:
         sha256: of the weights; filled in when a bundle is written.
         refine: what `segscape tune-crf` found: "crf" with the parameters, "default" whether results are refined unless
             told otherwise, "measured" with the gain. Empty for a model that was not tuned.
+        objects: how single objects are made, as `segscape tune-objects` chose it on validation images. Of detections:
+            "min_score" (0…1), and "overlap", whether masks may. Of label maps with the classes inside and border:
+            "watershed" with its parameters and "label" with "name", "zh" and "color" of the objects. Empty for the
+            defaults: 0.5, true, no watershed.
     """
 
     name: str
@@ -50,6 +56,7 @@ class ModelCard:
     training: Mapping[str, Any] = field(default_factory=dict)
     sha256: str = ""
     refine: Mapping[str, Any] = field(default_factory=dict)
+    objects: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def crf(self) -> CrfParameters | None:
@@ -62,27 +69,47 @@ class ModelCard:
         return self.refine.get("default") is True
 
     @property
+    def watershed(self) -> WatershedParameters | None:
+        """How a label map's inside and border classes become objects, if they do."""
+        return WatershedParameters.from_dict(self.objects["watershed"]) if "watershed" in self.objects else None
+
+    @property
+    def finds_objects(self) -> bool:
+        """Whether results are single objects and not label maps."""
+        return self.task == "instance" or "watershed" in self.objects
+
+    @property
+    def result_labels(self) -> LabelSet:
+        """The label set of results: the network's, or that of the objects a watershed makes."""
+        if "watershed" not in self.objects:
+            return self.label_set
+        return LabelSet(self.label_set.name, (_object_label(self.objects["label"]),))
+
+    @property
     def id(self) -> str:
         """Name and the first eight digits of the weights' hash: "street@3fa9c1d2"."""
         return f"{self.name}@{self.sha256[:8]}"
 
     def summary(self) -> dict[str, Any]:
         """The line a list of models shows."""
-        scores = {split: values["miou"] for split, values in self.metrics.items() if values.get("miou") is not None}
+        key = "map_mask" if self.finds_objects else "miou"
+        measured = {split: values.get(f"{key}_all", values.get(key)) for split, values in self.metrics.items()}
+        scores = {split: score for split, score in measured.items() if score is not None}
         return {
             "network": " ".join(str(part) for part in (self.network, self.options.get("backbone")) if part),
             "classes": len(self.label_set),
             "data": self.data.get("kind", ""),
             "terms": self.data.get("terms", ""),
             "parameters": self.training.get("parameters"),
-            "miou": scores,
+            key: scores,
         }
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON types."""
         values = {key: getattr(self, key) for key in self.__dataclass_fields__}
-        if not self.refine:
-            del values["refine"]  # cards written before there was one do not have it either
+        for key in _OPTIONAL:
+            if not values[key]:
+                del values[key]  # cards written before there was one do not have it either
         return {
             "format": FORMAT,
             **values,
@@ -115,8 +142,9 @@ class ModelCard:
         if values.get("format") != FORMAT:
             raise InputError(f"card format {values.get('format')!r}, but this version reads {FORMAT}")
         try:
-            fields = {key: values[key] for key in cls.__dataclass_fields__ if key != "refine"}
+            fields = {key: values[key] for key in cls.__dataclass_fields__ if key not in _OPTIONAL}
             fields["refine"] = _read_refine(values.get("refine", {}))
+            fields["objects"] = _read_objects(values.get("objects", {}))
             for key, kind, article in [(k, str, "text") for k in _TEXTS] + [(k, Mapping, "an object") for k in _TABLES]:
                 if not isinstance(fields[key], kind):
                     raise InputError(f"the card's {key!r} must be {article}, got {type(fields[key]).__name__}")
@@ -192,6 +220,24 @@ def _read_refine(values: Any) -> Mapping[str, Any]:
     return values
 
 
+def _read_objects(values: Any) -> Mapping[str, Any]:
+    if not isinstance(values, Mapping):
+        raise InputError(f"the card's 'objects' must be an object, got {type(values).__name__}")
+    score = values.get("min_score", 0.5)
+    if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
+        raise InputError(f"the card's 'min_score' must be a number in 0…1, got {score!r}")
+    if not isinstance(values.get("overlap", True), bool):
+        raise InputError("the card's 'overlap' must be true or false")
+    if "watershed" in values:
+        WatershedParameters.from_dict(values["watershed"])
+        _object_label(values["label"])
+    return values
+
+
+def _object_label(values: Mapping[str, Any]) -> Label:
+    return Label(values["name"], tuple(values["color"]), values.get("zh", ""), thing=True)
+
+
 def _read_preprocess(values: Mapping[str, Any]) -> Preprocess:
     mean, std = ([float(v) for v in values[key]] for key in ("mean", "std"))
     long_side = values["long_side"]
@@ -199,4 +245,9 @@ def _read_preprocess(values: Mapping[str, Any]) -> Preprocess:
         raise InputError("mean and std need three finite numbers each, std above 0")
     if long_side is not None and (type(long_side) is not int or not 1 <= long_side <= 65536):
         raise InputError(f"long_side must be a whole number of pixels in 1…65536, got {long_side!r}")
-    return Preprocess((mean[0], mean[1], mean[2]), (std[0], std[1], std[2]), long_side)
+    short_side, zoom = values.get("short_side"), float(values.get("zoom", 1.0))
+    if short_side is not None and (type(short_side) is not int or not 1 <= short_side <= 65536):
+        raise InputError(f"short_side must be a whole number of pixels in 1…65536, got {short_side!r}")
+    if not 1 / 64 <= zoom <= 64:
+        raise InputError(f"zoom must be a number in 1/64…64, got {zoom}")
+    return Preprocess((mean[0], mean[1], mean[2]), (std[0], std[1], std[2]), long_side, short_side, zoom)

@@ -94,18 +94,19 @@ def num_parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
-def gflops(model: Network, height: int, width: int) -> float:
+def gflops(model: nn.Module, height: int, width: int) -> float:
     """Work of one forward pass on an image of that size in 10⁹ floating-point operations.
 
     Convolutions and matrix products count, a multiplication and its addition as two; half of it are the "MACs" that
-    some papers call FLOPs.
+    some papers call FLOPs. A network that finds objects is given grey: what its heads do depends on what it finds.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
     x = torch.zeros(1, 3, height, width, device=next(model.parameters()).device)
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
-        model.eval().low_logits(x)
+        model.eval()
+        model.low_logits(x) if isinstance(model, Network) else model.detect(x)  # type: ignore[operator]
     return counter.get_total_flops() / 1e9
 
 

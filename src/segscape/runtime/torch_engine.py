@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, cast
+
 import numpy as np
 import torch
+from torch import nn
 
 from segscape.errors import ConfigError, ResourceError
 from segscape.models.network import Network
+from segscape.runtime.engine import Detections
+from segscape.runtime.memory import available_bytes
+
+if TYPE_CHECKING:  # torchvision takes seconds to import
+    from segscape.models.mask_rcnn import MaskRCNN
 
 
 def pick_device(device: str) -> torch.device:
@@ -43,13 +53,53 @@ class TorchEngine:
 
     @torch.inference_mode()
     def low_logits(self, batch: np.ndarray) -> np.ndarray:
-        try:
+        with _memory_told(self.device, batch):
             x = torch.from_numpy(batch).to(self.device).contiguous(memory_format=torch.channels_last)
             return self.model.low_logits(x).float().contiguous().cpu().numpy()
-        except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
-            if not is_out_of_memory(error):
-                raise
-            height, width = batch.shape[-2:]
+
+
+class TorchDetector:
+    """Runs a `MaskRCNN` in evaluation mode; see `segscape.runtime.engine.ObjectEngine`."""
+
+    def __init__(self, model: MaskRCNN, device: str = "auto") -> None:
+        self.device = pick_device(device)
+        self.model = model.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.name = f"torch {self.device}"
+
+    @torch.inference_mode()
+    def detect(self, batch: np.ndarray) -> Detections:
+        if self.device.type == "cpu":
+            self._check_memory(*batch.shape[-2:])
+        with _memory_told(self.device, batch):
+            x = torch.from_numpy(batch).to(self.device).contiguous(memory_format=torch.channels_last)
+            found = {key: value.cpu().numpy() for key, value in self.model.detect(x)[0].items()}
+        return Detections(found["boxes"], found["labels"] - 1, found["scores"], found["masks"])
+
+    def _check_memory(self, height: int, width: int) -> None:
+        """Linux promises memory that it does not have and kills who uses it: say so before."""
+        needed, free = self.model.bytes_per_pixel * height * width, available_bytes()
+        if free is not None and needed > free:
             raise ResourceError(
-                f"out of memory on {self.device} at {width} × {height}; give a smaller --size or another device"
-            ) from error
+                f"finding objects at {width} × {height} would need about {needed / 1e9:.1f} GB, and "
+                f"{free / 1e9:.1f} GB are free; give a smaller --size"
+            )
+
+
+def make_engine(model: nn.Module, device: str = "auto") -> TorchEngine | TorchDetector:
+    """The engine for a network of either kind."""
+    if isinstance(model, Network):
+        return TorchEngine(model, device)
+    return TorchDetector(cast("MaskRCNN", model), device)
+
+
+@contextlib.contextmanager
+def _memory_told(device: torch.device, batch: np.ndarray) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
+        if not is_out_of_memory(error):
+            raise
+        height, width = batch.shape[-2:]
+        raise ResourceError(
+            f"out of memory on {device} at {width} × {height}; give a smaller --size or another device"
+        ) from error
