@@ -14,8 +14,9 @@ from segscape import render
 from segscape.errors import InputError
 from segscape.image import Image
 from segscape.labels import Label, LabelSet
+from segscape.masks import RunLengths
 from segscape.predict.regions import regions_from_label_map
-from segscape.result import Segmentation
+from segscape.result import Region, Segmentation
 
 ROAD, CAR, SKY = (110, 80, 140), (40, 80, 200), (128, 180, 230)
 LABELS = LabelSet("street", (Label("road", ROAD), Label("car", CAR, thing=True), Label("sky", SKY)))
@@ -72,6 +73,47 @@ def test_overlay_blends_photo_and_colors(alpha, left, right):
     x = (picture.shape[1] - 40) // 2
     assert picture[10, x + 5].tolist() == left
     assert picture[10, x + 35].tolist() == right
+
+
+def touching(*, single_objects: bool, label_map: np.ndarray | None = None, label: int = 1) -> Segmentation:
+    """Two objects of one class, side by side, each 20 × 20."""
+    regions = [
+        Region(i + 1, label, 0.9, (20 * i, 0, 20 * i + 20, 20), 400, RunLengths.from_dense(np.ones((20, 20), bool)))
+        for i in range(2)
+    ]
+    return Segmentation((20, 40), LABELS, label_map, tuple(regions), single_objects=single_objects)
+
+
+def photo_of(segmentation: Segmentation) -> np.ndarray:
+    picture = render.overlay(grey(20, 40), segmentation, 1.0)
+    x = (picture.shape[1] - 40) // 2
+    return picture[:20, x : x + 40].astype(int)
+
+
+@pytest.mark.parametrize("label_map", [None, np.ones((20, 40), np.uint8)])
+def test_single_objects_have_shades_of_their_classs_colour_and_a_line_between_them(label_map):
+    photo = photo_of(touching(single_objects=True, label_map=label_map))
+    left, right = photo[10, 5], photo[10, 35]
+    assert left.tolist() != right.tolist()
+    for shade in (left, right):  # between the class's colour and white or black, but not too far
+        assert (np.argsort(shade) == np.argsort(CAR)).all()
+        assert 0 < abs(shade - CAR).max() < 130
+    assert photo[10, 20].tolist() not in (left.tolist(), right.tolist())
+    assert photo[10, 20].sum() > right.sum()
+
+
+def test_stuff_and_pieces_have_the_colour_of_their_class():
+    assert photo_of(touching(single_objects=True, label=0))[10, [5, 35]].tolist() == [[*ROAD]] * 2
+    whole = photo_of(touching(single_objects=False, label_map=np.ones((20, 40), np.uint8)))
+    assert (whole == CAR).all()
+
+
+@pytest.mark.parametrize(
+    ("single_objects", "label", "name"), [(True, 1, "2 car"), (True, 0, "road"), (False, 1, "car")]
+)
+def test_the_legend_counts_single_objects(texts, single_objects, label, name):
+    render.overlay(grey(20, 40), touching(single_objects=single_objects, label=label))
+    assert [text for *_, text in texts] == [name, "100.0 %"]
 
 
 @pytest.mark.parametrize("turned", [False, True])

@@ -103,6 +103,7 @@ def test_to_dict():
         "source": "a/b.png",
         "model": "street@1",
         "label_set": LABELS.to_dict(),
+        "single_objects": False,
         "classes": [
             {"label": "road", "area_px": 8, "area_share": 0.666667},
             {"label": "car", "area_px": 4, "area_share": 0.333333},
@@ -129,6 +130,7 @@ def test_to_dict_without_image_score_and_polygons():
     result = Segmentation((3, 4), LABELS, None, regions).to_dict(polygons=False)
     assert result["source"] is None
     assert result["regions"][0]["score"] is None
+    assert Segmentation((3, 4), LABELS, None, regions, single_objects=True).to_dict()["single_objects"] is True
     assert "polygons" not in result["regions"][0]
 
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,8 @@ def overlay(pixels: np.ndarray, segmentation: Segmentation, alpha: float = 0.55)
         raise InputError(f"alpha must be in 0…1, got {alpha}")
     classes, pieces = _class_and_piece_maps(segmentation)
     colors = color_labels(classes, segmentation.label_set)
+    if segmentation.single_objects:
+        _shade(colors, segmentation)
     pixels = np.ascontiguousarray(pixels)
     painted = cv2.addWeighted(pixels, 1 - alpha, colors, alpha, 0)
     line = _borders(pieces)
@@ -197,16 +200,34 @@ def save_segmentation(segmentation: Segmentation, folder: Path, stem: str | None
 
 def _class_and_piece_maps(segmentation: Segmentation) -> tuple[np.ndarray, np.ndarray]:
     """(H, W) class ids, no class being the label set's ignore index, and (H, W) ids that differ across borders."""
-    if segmentation.label_map is not None:
-        return segmentation.label_map, segmentation.label_map
+    label_map = segmentation.label_map
+    if label_map is not None and not segmentation.single_objects:
+        return label_map, label_map
     classes = np.full(segmentation.size, segmentation.label_set.ignore_index, np.uint16)
     pieces = np.zeros(segmentation.size, np.uint16)
+    if label_map is not None:
+        classes[:] = label_map
+        pieces[:] = label_map
     for number, region in enumerate(sorted(segmentation.regions, key=lambda r: -r.area_px), 1):
         x0, y0, x1, y1 = region.box
         mask = region.mask.to_dense()
         classes[y0:y1, x0:x1][mask] = region.label
         pieces[y0:y1, x0:x1][mask] = number % 65536
     return classes, pieces
+
+
+def _shade(colors: np.ndarray, segmentation: Segmentation) -> None:
+    """Give each object a shade of its own of its class's colour, in place: those that touch can be told apart."""
+    palette = segmentation.label_set.palette().astype(float)
+    for region in sorted(segmentation.regions, key=lambda r: -r.area_px):
+        if not segmentation.label_set[region.label].thing:
+            continue
+        x0, y0, x1, y1 = region.box
+        # The golden ratio spreads neighbouring ids evenly over the range.
+        amount = (region.id * 0.61803398875) % 1 * 0.9 - 0.45
+        toward = 255.0 if amount > 0 else 0.0
+        shade = palette[region.label] + abs(amount) * (toward - palette[region.label])
+        colors[y0:y1, x0:x1][region.mask.to_dense()] = shade.round()
 
 
 def _borders(pieces: np.ndarray) -> np.ndarray:
@@ -228,6 +249,11 @@ def _legend(segmentation: Segmentation, height: int, width: int) -> np.ndarray:
     label_set = segmentation.label_set
     areas = sorted(segmentation.class_areas().items(), key=lambda item: -item[1])
     names = [_one_line(name) for name, _ in areas]
+    if segmentation.single_objects:
+        counts = Counter(label_set[r.label].name for r in segmentation.regions if label_set[r.label].thing)
+        names = [
+            f"{counts[name]} {shown}" if counts[name] else shown for shown, (name, _) in zip(names, areas, strict=True)
+        ]
     shares = [_percent(area / (height * width)) for _, area in areas]
     width = max(width, _MIN_CANVAS_PX)
     size_px = _font_size(height, width)

@@ -65,6 +65,8 @@ class Segmentation:
         model: name and hash of the model, e.g. "street@3fa9c1d2".
         timings_ms: milliseconds by stage, e.g. {"decode": 4.1, "network": 95.0}.
         image: the input, kept for `plot` and `save`; None when the caller did not want it kept.
+        single_objects: whether each region of a thing is one object; if not, it is a connected piece of its class, in
+            which objects that touch are one.
     """
 
     size: tuple[int, int]
@@ -75,6 +77,7 @@ class Segmentation:
     model: str = ""
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     image: Image | None = None
+    single_objects: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "regions", tuple(self.regions))
@@ -148,6 +151,7 @@ class Segmentation:
             "source": None if self.image is None else self.image.source,
             "model": self.model,
             "label_set": self.label_set.to_dict(),
+            "single_objects": self.single_objects,
             "classes": [
                 {"label": name, "area_px": area, "area_share": round(area / (height * width), 6)}
                 for name, area in areas.items()

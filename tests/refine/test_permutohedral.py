@@ -1,12 +1,11 @@
 import itertools
 import math
 
-import numba
 import numpy as np
 import pytest
 
 from segscape.errors import ResourceError
-from segscape.refine import lattice_kernels, permutohedral
+from segscape.refine import permutohedral
 from segscape.refine.permutohedral import PermutohedralLattice
 
 
@@ -141,18 +140,6 @@ def test_where_the_origin_lies_changes_little():
 def test_points_too_far_apart_are_refused():
     with pytest.raises(ResourceError, match="too far apart"):
         PermutohedralLattice(np.array([[0.0] * 5, [1e6] * 5], np.float32))
-
-
-def test_without_a_place_for_its_cache_it_compiles_anew(monkeypatch):
-    original = numba.njit
-
-    def njit(**options):
-        if options.get("cache"):
-            raise RuntimeError("cannot cache function: no locator available")
-        return original(**options)
-
-    monkeypatch.setattr(numba, "njit", njit)
-    assert lattice_kernels._compiled(lambda x: x + 1)(1) == 2
 
 
 def test_lanes_are_those_of_the_loops():

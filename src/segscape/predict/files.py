@@ -12,6 +12,7 @@ from typing import Any
 
 from segscape.errors import ConfigError, InputError, ResourceError
 from segscape.image import MAX_PIXELS, Image, read_image
+from segscape.predict.panoptic_predictor import PanopticPredictor
 from segscape.predict.predictor import Predictor
 from segscape.render import RESULT_SUFFIXES, safe_stem
 from segscape.result import Segmentation
@@ -30,7 +31,7 @@ class Outcome:
 
 
 def predict_files(
-    predictor: Predictor,
+    predictor: Predictor | PanopticPredictor,
     files: Sequence[Path],
     out: Path | None,
     *,
@@ -40,7 +41,7 @@ def predict_files(
     """Segment files in their order and write the results.
 
     Args:
-        predictor: the model.
+        predictor: the model, or the two of a panoptic one.
         files: see `segscape.image.image_files`.
         out: folder for overlay, label map and JSON of each; None writes nothing.
         max_pixels, options: as `Predictor.predict` takes them.

@@ -8,22 +8,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from segscape.errors import ConfigError, ModelError, ResourceError
-from segscape.image import MAX_PIXELS, as_image
+from segscape.image import MAX_PIXELS, Image, as_image
 from segscape.predict.regions import regions_from_label_map
 from segscape.preprocess import Preprocess
 from segscape.refine import crf
 from segscape.refine.scores import refine_scores, working_size
+from segscape.refine.watershed import objects_from_probabilities
 from segscape.result import Segmentation
-from segscape.runtime.engine import Engine
-from segscape.runtime.inference import classify, run_network
+from segscape.runtime.engine import Engine, ObjectEngine
+from segscape.runtime.inference import classify, probabilities, run_network
 
 if TYPE_CHECKING:
     from segscape.models.bundle import ModelCard
 
 _WEIGHTS = Path(__file__).parent.parent / "weights"
+PUBLISHED_MODELS = ("coco-maskrcnn", "coco-maskrcnn-v2", "voc-deeplab", "voc-fcn")
 REFINEMENTS = ("model", "none", "crf")
 
 
@@ -33,7 +35,9 @@ def bundled_models() -> dict[str, Path]:
 
 
 def find_model(name: str | os.PathLike[str]) -> Path:
-    """The bundle of a bundled model's name, of a .safetensors file, or of a run folder (its best).
+    """The bundle of a bundled or published model's name, of a .safetensors file, or of a run folder (its best).
+
+    Published models (`segscape.models.published`) are downloaded on first use.
 
     Raises:
         ModelError: there is none.
@@ -42,6 +46,10 @@ def find_model(name: str | os.PathLike[str]) -> Path:
     path = Path(text)
     if text in (known := bundled_models()):
         return known[text]
+    if text in PUBLISHED_MODELS and not path.exists():
+        from segscape.models.published import published_bundle
+
+        return published_bundle(text)
     try:
         if path.is_dir() and (path / "best.safetensors").exists():
             return path / "best.safetensors"
@@ -49,7 +57,10 @@ def find_model(name: str | os.PathLike[str]) -> Path:
             return path
     except OSError as error:
         raise ModelError(f"no model {text!r}: it cannot be looked at ({error.strerror}); check the path") from error
-    raise ModelError(f"no model {text!r}: not a file, nor one of the bundled models ({', '.join(known) or 'none'})")
+    raise ModelError(
+        f"no model {text!r}: not a file, nor one of the bundled models "
+        f"({', '.join(known) or 'none'}) or of those that are downloaded ({', '.join(PUBLISHED_MODELS)})"
+    )
 
 
 def load(name: str | os.PathLike[str] = "street", *, device: str = "auto") -> Predictor:
@@ -64,22 +75,42 @@ def load(name: str | os.PathLike[str] = "street", *, device: str = "auto") -> Pr
         ConfigError: no such device.
     """
     from segscape.models.bundle import load_bundle
-    from segscape.runtime.torch_engine import TorchEngine
+    from segscape.runtime.torch_engine import make_engine
 
     model, card = load_bundle(find_model(name))
-    return Predictor(TorchEngine(model, device), card)
+    return Predictor(make_engine(model, device), card)
 
 
 class Predictor:
     """A model that segments images.
 
     Args:
-        engine: runs the network.
+        engine: runs the network: an `Engine` for a model of task "semantic", an `ObjectEngine` for "instance".
         card: says what goes in and what comes out.
     """
 
-    def __init__(self, engine: Engine, card: ModelCard) -> None:
+    def __init__(self, engine: Engine | ObjectEngine, card: ModelCard) -> None:
         self.engine, self.card = engine, card
+
+    @property
+    def id(self) -> str:
+        """Name and hash of the model, as on its card."""
+        return self.card.id
+
+    @property
+    def score_engine(self) -> Engine:
+        """The engine of a model of task "semantic"."""
+        return cast(Engine, self.engine)
+
+    @property
+    def object_engine(self) -> ObjectEngine:
+        """The engine of a model of task "instance"."""
+        return cast(ObjectEngine, self.engine)
+
+    @property
+    def default_min_score(self) -> float:
+        """The score from which on objects are kept: what the card says, else 0.5 for detections and 0 for others."""
+        return float(self.card.objects.get("min_score", 0.5 if self.card.task == "instance" else 0.0))
 
     def predict(
         self,
@@ -88,11 +119,16 @@ class Predictor:
         tta: Sequence[str] = (),
         long_side: int | str = "model",
         refine: str | crf.CrfParameters = "model",
+        min_score: float | str = "model",
         confidence: bool = False,
         keep_image: bool = True,
         max_pixels: int = MAX_PIXELS,
     ) -> Segmentation:
         """Segment one image.
+
+        A model of task "semantic" gives a label map and its connected pieces, one of task "instance" objects, each with
+        its score; ``tta``, ``refine`` and ``confidence`` are of the former, ``min_score`` of the latter. A semantic
+        model with a watershed on its card gives objects too.
 
         Args:
             source: a path, encoded bytes, a PIL image, an `Image`, or an RGB array (H, W, 3) uint8; more in `as_image`.
@@ -103,6 +139,7 @@ class Predictor:
                 `segscape.refine.crf`, with the parameters on the model's card or else its defaults; "none" does not;
                 "model" does what the card says, which holds for the model's own ``long_side`` alone: at another one it
                 does not. Parameters may also be given themselves.
+            min_score: 0…1, objects of a lower score are left out; "model" is what its card says (0.5 if nothing).
             confidence: keep the probability of each pixel's class, (H, W) float32.
             keep_image: keep the image, which `Segmentation.plot` and `save` draw on.
             max_pixels: larger images are refused before they are decoded.
@@ -113,33 +150,78 @@ class Predictor:
             ModelError: the network's scores are not finite.
             ResourceError: out of memory, or an image too large to be refined.
         """
-        preprocess = replace(self.card.preprocess, long_side=self._long_side(long_side))
-        parameters = self._crf(refine, preprocess)
+        preprocess = self._preprocess(long_side)
         try:
-            return self._predict(source, preprocess, tta, parameters, confidence, keep_image, max_pixels)
+            if self.card.task == "instance":
+                self._refuse("objects", tta=tta, refine=refine != "model" and refine != "none", confidence=confidence)
+                lowest = self.checked_min_score(min_score)
+                result = self._objects(*_timed_image(source, max_pixels), preprocess, lowest)
+            else:
+                if self.card.finds_objects:
+                    self._refuse("objects", confidence=confidence)
+                else:
+                    self._refuse("label maps", min_score=min_score != "model")
+                parameters, lowest = self._crf(refine, preprocess), self.checked_min_score(min_score)
+                image, decode_ms = _timed_image(source, max_pixels)
+                result = self._of_scores(image, decode_ms, preprocess, tta, parameters, confidence, lowest)
         except MemoryError as error:
             raise ResourceError("out of memory; give a smaller --size (long_side) or a smaller image") from error
+        return result if keep_image else replace(result, image=None)
 
-    def _predict(
+    def _objects(self, image: Image, decode_ms: float, preprocess: Preprocess, min_score: float) -> Segmentation:
+        from segscape.predict.objects import detect, object_regions
+
+        start = time.perf_counter()
+        found = detect(self.object_engine, preprocess, image.pixels)
+        ran = time.perf_counter()
+        size = (image.pixels.shape[0], image.pixels.shape[1])
+        regions = object_regions(found, size, min_score, overlap=self.card.objects.get("overlap", True))
+        end = time.perf_counter()
+        return Segmentation(
+            size=size,
+            label_set=self.card.label_set,
+            label_map=None,
+            regions=regions,
+            model=self.card.id,
+            timings_ms={"decode": decode_ms, "network": 1000 * (ran - start), "masks": 1000 * (end - ran)},
+            image=image,
+            single_objects=True,
+        )
+
+    def _of_scores(
         self,
-        source: Any,
+        image: Image,
+        decode_ms: float,
         preprocess: Preprocess,
         tta: Sequence[str],
         parameters: crf.CrfParameters | None,
         confidence: bool,
-        keep_image: bool,
-        max_pixels: int,
+        min_score: float,
     ) -> Segmentation:
         start = time.perf_counter()
-        image = as_image(source, max_pixels=max_pixels)
-        decoded = time.perf_counter()
         if parameters:  # before the network has worked for nothing
             crf.check_size(working_size(preprocess, image.pixels.shape[:2]), len(self.card.label_set))
-        scores = run_network(self.engine, preprocess, image.pixels, tta)
+        scores = run_network(self.score_engine, preprocess, image.pixels, tta)
         ran = time.perf_counter()
         if parameters:
             scores = refine_scores(scores, image.pixels, parameters, preprocess)
         refined = time.perf_counter()
+        if watershed := self.card.watershed:
+            regions = objects_from_probabilities(probabilities(scores), self.card.label_set, watershed)
+            return Segmentation(
+                size=scores.size,
+                label_set=self.card.result_labels,
+                label_map=None,
+                regions=tuple(r for r in regions if (r.score or 0.0) >= min_score),
+                model=self.card.id,
+                timings_ms={
+                    "decode": decode_ms,
+                    "network": 1000 * (ran - start),
+                    "watershed": 1000 * (time.perf_counter() - refined),
+                },
+                image=image,
+                single_objects=True,
+            )
         label_map, probability = classify(scores)
         labelled = time.perf_counter()
         regions = regions_from_label_map(label_map, self.card.label_set, probability)
@@ -152,13 +234,13 @@ class Predictor:
             confidence=probability if confidence else None,
             model=self.card.id,
             timings_ms={
-                "decode": 1000 * (decoded - start),
-                "network": 1000 * (ran - decoded),
+                "decode": decode_ms,
+                "network": 1000 * (ran - start),
                 **({"refine": 1000 * (refined - ran)} if parameters else {}),
                 "upsample": 1000 * (labelled - refined),
                 "regions": 1000 * (end - labelled),
             },
-            image=image if keep_image else None,
+            image=image,
         )
 
     def predict_many(self, sources: Iterable[Any], **options: Any) -> Iterator[Segmentation]:
@@ -187,13 +269,42 @@ class Predictor:
             return None
         return self.card.crf or crf.CrfParameters()
 
-    def _long_side(self, wanted: int | str) -> int | None:
+    def _refuse(self, made: str, **asked: Any) -> None:
+        if wrong := [name for name, value in asked.items() if value]:
+            raise ConfigError(f"model {self.card.name!r} makes {made}; it has no {' and no '.join(wrong)}")
+
+    def checked_min_score(self, wanted: float | str) -> float:
+        """The lowest score to keep, from what a caller wants: a number in 0…1, or "model" for what the card says.
+
+        Raises:
+            ConfigError: it is neither.
+        """
+        from segscape.predict.objects import LOWEST_SCORE
+
         if wanted == "model":
-            return self.card.preprocess.long_side
+            return self.default_min_score
+        try:
+            value = float(wanted)
+        except ValueError:
+            value = -1.0
+        if not 0 <= value <= 1:
+            raise ConfigError(f'min_score must be "model" or a number in 0…1, got {wanted!r}')
+        return max(value, LOWEST_SCORE)
+
+    def _preprocess(self, wanted: int | str) -> Preprocess:
+        """The card's, with the image brought to the wanted long side."""
+        if wanted == "model":
+            return self.card.preprocess
         if wanted == "native":
-            return None
+            return replace(self.card.preprocess, long_side=None, short_side=None, zoom=1.0)
         if isinstance(wanted, str) and wanted.isdecimal() and len(wanted) <= 5:
             wanted = int(wanted)
         if isinstance(wanted, bool) or not isinstance(wanted, int) or not 16 <= wanted <= 65536:
             raise ConfigError(f'long_side must be "model", "native" or 16…65536 pixels, got {wanted!r}')
-        return wanted
+        return replace(self.card.preprocess, long_side=wanted, short_side=None, zoom=1.0)
+
+
+def _timed_image(source: Any, max_pixels: int) -> tuple[Image, float]:
+    """The image and the milliseconds it took to decode."""
+    start = time.perf_counter()
+    return as_image(source, max_pixels=max_pixels), 1000 * (time.perf_counter() - start)

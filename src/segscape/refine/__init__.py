@@ -1,1 +1,1 @@
-"""Refinement of class probabilities by the photo itself: the dense CRF, its fast filter, and its tuning."""
+"""What follows a network: class probabilities refined by the photo itself, and label maps made into objects."""

@@ -22,12 +22,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from segscape.errors import ConfigError, InputError, ResourceError
+from segscape.errors import InputError, ResourceError
+from segscape.refine.parameters import Ranges, check_ranges, from_dict
 from segscape.refine.threads import over
 
 EXACT_PIXELS = 4096
@@ -37,12 +38,12 @@ _CHANNELS = 16  # classes filtered at once, so that many classes do not need muc
 _LEAST = 1e-8  # a class of probability 0 can still be won back
 
 # Least and largest value of each parameter.
-RANGES: Mapping[str, tuple[float, float]] = {
-    "gaussian_weight": (0, 100),
-    "gaussian_sxy": (0.5, 100),
-    "bilateral_weight": (0, 100),
-    "bilateral_sxy": (1, 1000),
-    "bilateral_srgb": (1, 255),
+RANGES: Ranges = {
+    "gaussian_weight": (0.0, 100.0),
+    "gaussian_sxy": (0.5, 100.0),
+    "bilateral_weight": (0.0, 100.0),
+    "bilateral_sxy": (1.0, 1000.0),
+    "bilateral_srgb": (1.0, 255.0),
     "iterations": (1, 100),
 }
 
@@ -71,12 +72,7 @@ class CrfParameters:
     iterations: int = 5
 
     def __post_init__(self) -> None:
-        for name, (low, high) in RANGES.items():
-            value = getattr(self, name)
-            kinds = (int,) if name == "iterations" else (int, float)
-            if type(value) not in kinds or not low <= value <= high:
-                number = "a whole number" if name == "iterations" else "a number"
-                raise ConfigError(f"CRF parameter {name} must be {number} in {low:g}…{high:g}, got {value!r}")
+        check_ranges(self, RANGES, "CRF")
 
     def to_dict(self) -> dict[str, float | int]:
         """As plain JSON types."""
@@ -89,10 +85,7 @@ class CrfParameters:
         Raises:
             ConfigError: a parameter is missing, unknown or out of its range.
         """
-        names = [f.name for f in fields(cls)]
-        if set(values) != set(names):
-            raise ConfigError(f"CRF parameters must be {', '.join(names)}; got {', '.join(map(str, values)) or 'none'}")
-        return cls(**values)
+        return from_dict(cls, values, "CRF")
 
 
 class _Kernel(Protocol):

@@ -6,22 +6,13 @@ Those with ``start`` and ``stop`` do that part of their outputs and may run in s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
 
-import numba
 import numpy as np
 
-
-def _compiled(function: Callable[..., Any]) -> Any:
-    """Compiled on first use, without the GIL, and kept on disk where there is a place to keep it."""
-    try:
-        return numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # neither beside this file nor in the user's home can anything be written
-        return numba.njit(nogil=True)(function)
+from segscape.compiled import compiled
 
 
-@_compiled
+@compiled
 def embed(start, stop, features, scale, low, strides, keys, weights):  # type: ignore[no-untyped-def]
     """The packed corners and barycentric weights of points start…stop (Adams et al., section 3.2)."""
     d = features.shape[1]
@@ -77,7 +68,7 @@ def embed(start, stop, features, scale, low, strides, keys, weights):  # type: i
                     key -= up * strides[j]
 
 
-@_compiled
+@compiled
 def number(keys, ids):  # type: ignore[no-untyped-def]
     """Number the distinct keys in the order of their first occurrence, into ``ids``; their list, and a hash table."""
     table = np.full(2**16, -1, np.int32)
@@ -100,7 +91,7 @@ def number(keys, ids):  # type: ignore[no-untyped-def]
     return found[:count].copy(), table
 
 
-@_compiled
+@compiled
 def _slot(key, found, table):  # type: ignore[no-untyped-def]
     """Where ``key`` stands in the table, or the empty place where it would."""
     mask = len(table) - 1
@@ -111,7 +102,7 @@ def _slot(key, found, table):  # type: ignore[no-untyped-def]
     return slot
 
 
-@_compiled
+@compiled
 def group(corners, weights, count):  # type: ignore[no-untyped-def]
     """For each vertex, the points in whose simplex it is and its weights there: [starts[v]:starts[v + 1]] of both."""
     starts = np.zeros(count + 1, np.int64)
@@ -130,7 +121,7 @@ def group(corners, weights, count):  # type: ignore[no-untyped-def]
     return starts, members, shares
 
 
-@_compiled
+@compiled
 def connect(start, stop, keys, table, steps, neighbours):  # type: ignore[no-untyped-def]
     """Both neighbours of each vertex along each axis; (d + 1, 2, M), preset to M for those that do not exist."""
     for v in range(start, stop):
@@ -141,7 +132,7 @@ def connect(start, stop, keys, table, steps, neighbours):  # type: ignore[no-unt
                 neighbours[axis, 1, after] = v
 
 
-@_compiled
+@compiled
 def splat(start, stop, starts, members, shares, points, lattice):  # type: ignore[no-untyped-def]
     """lattice_v = Σ weight · point over the points around vertex v."""
     total = np.empty(points.shape[1], np.float32)
@@ -155,7 +146,7 @@ def splat(start, stop, starts, members, shares, points, lattice):  # type: ignor
         lattice[v] = total
 
 
-@_compiled
+@compiled
 def blur(start, stop, neighbours, source, target):  # type: ignore[no-untyped-def]
     """[½, 1, ½] along one axis."""
     width = source.shape[1]
@@ -166,7 +157,7 @@ def blur(start, stop, neighbours, source, target):  # type: ignore[no-untyped-de
                 target[v, c + k] = source[v, c + k] + np.float32(0.5) * (source[before, c + k] + source[after, c + k])
 
 
-@_compiled
+@compiled
 def collect(start, stop, corners, weights, lattice, out):  # type: ignore[no-untyped-def]
     """out[:, n] = Σ weight · lattice over the corners of point n."""
     channels = len(out)

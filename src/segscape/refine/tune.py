@@ -207,7 +207,7 @@ class _Measure:
 
     def scored(self, item: Item) -> tuple[Sample, Scores]:
         sample = self._dataset.read(item)
-        return sample, run_network(self._predictor.engine, self._predictor.card.preprocess, sample.pixels)
+        return sample, run_network(self._predictor.score_engine, self._predictor.card.preprocess, sample.pixels)
 
     def counts(self, sample: Sample, scores: Scores, parameters: CrfParameters | None) -> ClassCounts:
         if parameters is not None:

@@ -1,0 +1,29 @@
+"""Loops compiled by numba, and what numba lacks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+from numba.core import types
+from numba.extending import intrinsic
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compiled on first use, without the GIL, and kept on disk where there is a place to keep it."""
+    try:
+        return numba.njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # neither beside the function's file nor in the user's home can anything be written
+        return numba.njit(nogil=True)(function)
+
+
+def _fma(context, a, b, c):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.fma(*arguments)
+
+    return types.float32(types.float32, types.float32, types.float32), generate
+
+
+fma: Any = intrinsic(_fma)
+"""fma(a, b, c) = a · b + c of float32, rounded once (IEEE 754 fusedMultiplyAdd); for compiled code only."""
