@@ -52,7 +52,7 @@ def test_row_that_a_crash_cut_short_is_dropped(tmp_path: Path) -> None:
 @pytest.mark.parametrize("steps", [range(1, 6), range(1, 2)], ids=["some", "no validation yet"])
 def test_curves_are_a_picture(tmp_path: Path, steps: range) -> None:
     write_rows(tmp_path, steps)
-    draw_curves(tmp_path, "a run")
+    draw_curves(tmp_path, "a run", "miou", "mIoU")
     with Image.open(tmp_path / "curves.png") as picture:
         assert picture.width > 500
 

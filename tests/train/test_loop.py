@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from train_help import QUIET, make_shapes, shapes_recipe
+from train_help import QUIET, Interrupting, assert_same_run, make_shapes, shapes_recipe
 
 from segscape.cli import main
 from segscape.errors import ConfigError, DataError, ModelError, ResourceError, TrainingDiverged
 from segscape.losses import WeightedSum
 from segscape.models.bundle import load_bundle
-from segscape.train import loop
+from segscape.train import loop, tasks
 from segscape.train.logs import read_rows
 from segscape.train.loop import train
 from segscape.train.recipe import read_recipe
@@ -54,15 +54,6 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
     return load_file(path)
-
-
-def assert_same_run(a: Path, b: Path) -> None:
-    for name in ("best.safetensors", "last.safetensors"):
-        left, right = weights(a / name), weights(b / name)
-        assert left.keys() == right.keys()
-        assert [k for k in left if not torch.equal(left[k], right[k])] == []
-    for name in ("train.csv", "val.csv"):
-        assert (a / name).read_text() == (b / name).read_text()
 
 
 def test_run_folder_says_how_the_model_came_to_be(shapes: Path, tmp_path: Path) -> None:
@@ -104,15 +95,8 @@ def test_resumed_run_equals_uninterrupted_one(shapes: Path, tmp_path: Path, mode
     recipe = shapes_recipe(shapes, model=model, optim__epochs=3, augment__crop=[32, 32])
     train(recipe, tmp_path / "whole", progress=QUIET)
 
-    class Interrupting(type(QUIET)):
-        def track(self, iterable, total, description, *, done=0):
-            for count, value in enumerate(iterable, start=1):
-                if description.startswith("train") and count == stop_after:
-                    os.kill(os.getpid(), signal.SIGINT)  # arrives inside the step, which must still end whole
-                yield value
-
     with pytest.raises(KeyboardInterrupt):
-        train(recipe, tmp_path / "parts", progress=Interrupting(quiet=True))
+        train(recipe, tmp_path / "parts", progress=Interrupting(stop_after))
     assert len(read_rows(tmp_path / "parts" / "train.csv")) == stop_after
     torch.manual_seed(99)  # a new process begins with another random state
     train(recipe, tmp_path / "parts", resume=True, progress=QUIET)
@@ -164,7 +148,7 @@ def test_scores_that_are_not_finite_in_validation_are_a_diverged_run(
     def broken(*_: object) -> None:
         raise ModelError("the network's scores are not finite")
 
-    monkeypatch.setattr(loop, "run_network", broken)
+    monkeypatch.setattr(tasks, "run_network", broken)
     with pytest.raises(TrainingDiverged, match=r"after step 6, val/0: the network's scores are not finite"):
         train(shapes_recipe(shapes), tmp_path / "run", progress=QUIET)
 
@@ -183,8 +167,9 @@ def test_diverging_step_leaves_the_weights_alone(shapes: Path, tmp_path: Path, m
     run = loop._Run(shapes_recipe(shapes), tmp_path / "run", False, QUIET)
     before = {k: v.clone() for k, v in run.model.state_dict().items() if "num_batches" not in k and "running" not in k}
     monkeypatch.setattr(WeightedSum, "forward", lambda self, logits, target: logits.sum() * float("nan"))
+    images = torch.zeros(2, 3, 16, 16, dtype=torch.uint8)
     with pytest.raises(TrainingDiverged, match=r"step 1: .*samples: a, b"):
-        run.step(torch.zeros(2, 3, 16, 16, dtype=torch.uint8), torch.zeros(2, 16, 16, dtype=torch.int64), ["a", "b"])
+        run.step(images, list(torch.zeros(2, 16, 16, dtype=torch.int64)), ["a", "b"])
     after = run.model.state_dict()
     assert [k for k in before if not torch.equal(before[k], after[k])] == []
 
@@ -220,7 +205,7 @@ def test_loss_terms_follow_the_run(shapes: Path, tmp_path: Path) -> None:
     run = loop._Run(shapes_recipe(shapes, loss=terms, optim__epochs=2), tmp_path / "run", False, QUIET)
     seen = []
     step = run.step
-    run.step = lambda *batch: (step(*batch), seen.append(run.criterion.active()[0]))[0]  # type: ignore[method-assign]
+    run.step = lambda *batch: (step(*batch), seen.append(run.task.criterion.active()[0]))[0]  # type: ignore[method-assign]
     run.go()
     assert seen == ["cross_entropy"] * 3 + ["dice"] * 3
 

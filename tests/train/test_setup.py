@@ -40,11 +40,11 @@ def test_precision_on_a_cpu(monkeypatch, precision: str, model: dict, amx: bool,
 def test_normalisation_is_the_backbones(options: dict, mean: float) -> None:
     recipe = shapes_recipe(Path("none"), model=options, data__long_side=99)
     model = build_model(recipe.model.name, 3, recipe.model.options)
-    preprocess = setup.make_preprocess(recipe, model)
+    preprocess = setup.make_preprocess(recipe, model, 1.5)
     assert preprocess.mean[0] == pytest.approx(mean)
-    assert preprocess.long_side == 99
+    assert (preprocess.long_side, preprocess.zoom) == (99, 1.5)
     smaller = shapes_recipe(Path("none"), model=options, data__long_side=99, data__predict_long_side=50)
-    assert setup.make_preprocess(smaller, model).long_side == 50
+    assert setup.make_preprocess(smaller, model, 1.0).long_side == 50
 
 
 @pytest.mark.parametrize(("workers", "device", "expected"), [(3, "cpu", 3), ("auto", "cpu", 0), (0, "cuda", 0)])

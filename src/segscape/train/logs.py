@@ -115,8 +115,8 @@ def versions() -> dict[str, str]:
     return found
 
 
-def draw_curves(folder: Path, title: str) -> None:
-    """Write ``curves.png``: training loss and validation mIoU over the steps."""
+def draw_curves(folder: Path, title: str, metric: str, shown: str) -> None:
+    """Write ``curves.png``: training loss and ``metric``, a column of ``val.csv`` in 0…1, over the steps."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -129,9 +129,9 @@ def draw_curves(folder: Path, title: str) -> None:
     left.plot(steps, _smooth(loss), color="tab:blue", label="training loss (smoothed)")
     left.set(xlabel="step", ylabel="training loss", title=title)
     right = left.twinx()
-    miou = [100 * float(r["miou"]) for r in val]
-    right.plot([int(r["step"]) for r in val], miou, color="tab:orange", marker="o", markersize=3, label="val mIoU")
-    right.set(ylabel="validation mIoU (%)")
+    score = [100 * float(r[metric] or 0) for r in val]
+    right.plot([int(r["step"]) for r in val], score, color="tab:orange", marker="o", markersize=3, label=f"val {shown}")
+    right.set(ylabel=f"validation {shown} (%)")
     right.set_ylim(0, 100)
     figure.legend(loc="outside lower center", ncols=2)
     FigureCanvasAgg(figure)

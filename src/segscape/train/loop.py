@@ -3,7 +3,7 @@
 Reading order: `train` checks and prepares, `_Run.go` loops over steps, `_Run.step` is one step of learning,
 `_Run.validate` measures, `_Run.save` keeps. A run folder holds
 
-- ``best.safetensors``: the model bundle with the highest validation mIoU so far,
+- ``best.safetensors``: the model bundle with the highest validation score so far (mIoU, or AP of masks),
 - ``last.safetensors``: the checkpoint `--resume` goes on from,
 - ``run.json``, ``train.csv``, ``val.csv``, ``curves.png``, ``tensorboard/``.
 """
@@ -14,29 +14,29 @@ import contextlib
 import copy
 import math
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import set_seed
+from accelerate.utils import gather_object, set_seed
 from torch import Tensor, nn
 
 from segscape.data.loader import train_loader
+from segscape.data.sample import Item
 from segscape.errors import ModelError, ResourceError, TrainingDiverged
-from segscape.evaluate.metrics import ConfusionMatrix
 from segscape.models.bundle import save_bundle
-from segscape.models.network import Network, num_parameters
+from segscape.models.network import num_parameters
 from segscape.progress import Progress
-from segscape.runtime.inference import classify, run_network
 from segscape.runtime.memory import keep_freed_memory
-from segscape.runtime.torch_engine import TorchEngine, is_out_of_memory, pick_device
+from segscape.runtime.torch_engine import is_out_of_memory, pick_device
 from segscape.train import logs, setup
 from segscape.train.checkpoint import load_checkpoint, save_checkpoint
 from segscape.train.optim import Average, lr_factor, make_optimizer, set_lr
 from segscape.train.recipe import Recipe
 from segscape.train.stop import StopSignal
+from segscape.train.tasks import SemanticTask
 
 
 def train(recipe: Recipe, out: Path, *, resume: bool = False, progress: Progress | None = None) -> dict[str, Any]:
@@ -48,8 +48,8 @@ def train(recipe: Recipe, out: Path, *, resume: bool = False, progress: Progress
         resume: go on from ``out/last.safetensors``; on the CPU the outcome equals an uninterrupted run bit for bit.
 
     Returns:
-        {"best": path of the bundle, "miou": its validation mIoU, "best_step": its step, "steps": taken in all,
-        "stop": whether it stopped early, "seconds": of training}.
+        {"best": path of the bundle, "miou" or "map_mask_all": its validation score, "best_step": its step,
+        "steps": taken, "stop": whether it stopped early, "seconds": of training}.
 
     Raises:
         ConfigError, DataError: something is wrong with the recipe or the data; nothing was trained.
@@ -80,14 +80,13 @@ class _Run:
         self.dataset = setup.open_checked(recipe, self.progress)
         self.train_items = self.dataset.split(recipe.data.train)
         self.val_items = self.dataset.split(recipe.data.val)
-        self.criterion, self.transform = setup.make_criterion(recipe, self.dataset)
-        self.criterion.to(self.device)
-        if self.world > 1:
-            self.criterion.set_mean_over_processes(lambda value: self._reduced(value, "mean"))
-        self.model, start = setup.make_model(recipe, len(self.dataset.label_set))
+        self.task, self.options, zoom = setup.make_task(recipe, self.dataset, self.device, self.progress)
+        if self.world > 1 and isinstance(self.task, SemanticTask):
+            self.task.criterion.set_mean_over_processes(lambda value: self._reduced(value, "mean"))
+        self.model, start = setup.make_model(recipe, self.options, len(self.dataset.label_set))
         self.layout = torch.channels_last if self.optim.channels_last else torch.contiguous_format
         self.model.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
-        self.preprocess = setup.make_preprocess(recipe, self.model)
+        self.preprocess = setup.make_preprocess(recipe, self.model, zoom)
         self.mean, self.std = (
             torch.tensor(v, device=self.device)[:, None, None] for v in (self.preprocess.mean, self.preprocess.std)
         )
@@ -122,9 +121,8 @@ class _Run:
     def go(self) -> dict[str, Any]:
         run, step = self.recipe.run, self.state["step"]
         loader = train_loader(
-            self.dataset,
             self.train_items,
-            self.transform,
+            self.task.sample,
             per_step=self.per_step,
             start=step,
             stop=self.total,
@@ -145,7 +143,9 @@ class _Run:
                     rate = max(group["lr"] for group in self.optimizer.param_groups)
                     self.log.row("train", step, {"loss": loss, "gradient_norm": norm, "lr": rate})
                 best = max(0.0, 100 * self.state["best"])
-                self.progress.note = f"epoch {step / self.epoch_steps:.1f}, loss {loss:.3f}, best mIoU {best:.1f}"
+                self.progress.note = (
+                    f"epoch {step / self.epoch_steps:.1f}, loss {loss:.3f}, best {self.task.shown} {best:.1f}"
+                )
                 validated = step == self.total or step % (run.validate_every * self.epoch_steps) == 0
                 if validated:
                     self.validate()
@@ -159,12 +159,11 @@ class _Run:
                 if self.state["stop"]:
                     break
         kept = {key: self.state[key] for key in ("best_step", "stop", "seconds")}
-        return {"best": str(self.out / "best.safetensors"), "miou": self.state["best"], "steps": step, **kept}
+        return {"best": str(self.out / "best.safetensors"), self.task.metric: self.state["best"], "steps": step, **kept}
 
-    def step(self, images: Tensor, targets: Tensor, names: list[str]) -> tuple[float, float]:
+    def step(self, images: Tensor, targets: list[Any], names: list[str]) -> tuple[float, float]:
         """One step of the optimizer on a batch; returns loss and gradient norm."""
         set_lr(self.optimizer, lr_factor(self.state["step"], self.total, self.optim))
-        self.criterion.done = self.state["step"] / self.total
         self.net.train()
         for module in self.frozen:
             module.eval()
@@ -179,19 +178,19 @@ class _Run:
         self.average.update(self.model)
         return loss, norm
 
-    def _gradients(self, images: Tensor, targets: Tensor) -> float:
+    def _gradients(self, images: Tensor, targets: list[Any]) -> float:
         """Gradients of the mean loss over the batch, in parts that fit into memory."""
         while True:
             try:
                 self.optimizer.zero_grad(set_to_none=True)
                 total = torch.zeros((), device=self.device)
-                parts = list(zip(images.split(self.state["micro"]), targets.split(self.state["micro"]), strict=True))
-                for index, (image, target) in enumerate(parts):
-                    last = index == len(parts) - 1
+                size, done = self.state["micro"], self.state["step"] / self.total
+                for first in range(0, len(images), size):
+                    image, target = images[first : first + size], targets[first : first + size]
+                    last = first + size >= len(images)
                     with contextlib.nullcontext() if last else self.accelerator.no_sync(self.net):
-                        logits = self.net(self._normalized(image))
-                        target = target.to(self.device, non_blocking=True)
-                        loss = self.criterion(logits, target) * (len(image) / len(images))
+                        loss = self.task.loss(self.net, self._normalized(image), target, done)
+                        loss = loss * (len(image) / len(images))
                         self.accelerator.backward(loss)
                         total += loss.detach()
                 return float(self._reduced(total, "mean"))
@@ -210,40 +209,39 @@ class _Run:
         return x.contiguous(memory_format=self.layout)
 
     def validate(self) -> None:
-        """Confusion matrix of the averaged weights on the validation split, each process a part."""
-        model: Network = copy.deepcopy(self.model)
+        """Measure the averaged weights on the validation split, each process on a part of it."""
+        model = copy.deepcopy(self.model)
         model.load_state_dict(self.average.state)
-        engine = TorchEngine(model, str(self.device))
-        labels = self.dataset.label_set
-        matrix = ConfusionMatrix(len(labels), labels.ignore_index)
         mine = self.val_items[self.rank :: self.world]
-        for item in self.progress.track(mine, len(mine), f"validate {self.recipe.name}"):
-            sample = self.dataset.read(item)
-            try:
-                scores = run_network(engine, self.preprocess, sample.pixels)
-            except ModelError as error:
-                raise TrainingDiverged(f"validation after step {self.state['step']}, {item.name}: {error}") from error
-            label_map, _ = classify(scores, confidence=False)
-            matrix.update(sample.labels, label_map)
-        everywhere = self._reduced(torch.from_numpy(matrix.matrix).to(self.device), "sum")
-        matrix.matrix[:] = everywhere.cpu().numpy()
-        counts = matrix.counts
-        step, miou = self.state["step"], float(np.nan_to_num(counts.mean_iou()))
-        better = miou > self.state["best"]
-        self.state.update(best=miou, best_step=step, bad=0) if better else self.state.update(bad=self.state["bad"] + 1)
+        looked_at = ""
+
+        def items() -> Iterator[Item]:
+            nonlocal looked_at
+            for item in self.progress.track(mine, len(mine), f"validate {self.recipe.name}"):
+                looked_at = item.name
+                yield item
+
+        try:
+            part = self.task.measure(model, self.preprocess, str(self.device), items())
+        except ModelError as error:
+            raise TrainingDiverged(f"validation after step {self.state['step']}, {looked_at}: {error}") from error
+        score, row = self.task.summary(gather_object([part]))
+        step, better = self.state["step"], score > self.state["best"]
+        self.state.update(best=score, best_step=step, bad=0) if better else self.state.update(bad=self.state["bad"] + 1)
         patience = self.recipe.run.patience
         self.state["stop"] = patience is not None and self.state["bad"] >= patience
         if not self.main:
             return
-        scores = zip(labels.names, counts.iou().tolist(), strict=True)
-        iou = {f"iou {name}": None if math.isnan(score) else score for name, score in scores}
-        self.log.row("val", step, {"miou": miou, "pixel_accuracy": float(counts.pixel_accuracy()), **iou})
-        logs.draw_curves(self.out, f"{self.recipe.name}: best val mIoU {100 * self.state['best']:.2f} %")
-        best = "best so far" if better else f"best {100 * self.state['best']:.2f}"
-        self.progress.message(f"epoch {step / self.epoch_steps:.0f}: val mIoU {100 * miou:.2f} ({best})")
+        shown, best_score = self.task.shown, 100 * self.state["best"]
+        self.log.row("val", step, row)
+        title = f"{self.recipe.name}: best val {shown} {best_score:.2f} %"
+        logs.draw_curves(self.out, title, self.task.metric, shown)
+        best = "best so far" if better else f"best {best_score:.2f}"
+        self.progress.message(f"epoch {step / self.epoch_steps:.0f}: val {shown} {100 * score:.2f} ({best})")
         if better:
-            metrics = {self.recipe.data.val: {"miou": miou}}
-            card = setup.make_card(self.recipe, labels, self.preprocess, self.facts, self.state, metrics)
+            metrics = {self.recipe.data.val: {self.task.metric: score}}
+            made = (self.recipe, self.task, self.options, self.dataset.label_set, self.preprocess)
+            card = setup.make_card(*made, self.facts, self.state, metrics)
             save_bundle(self.out / "best.safetensors", self.average.state, card)
 
     def save(self) -> None:

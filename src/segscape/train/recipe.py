@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from segscape.errors import ConfigError
+from segscape.models import OBJECT_MODELS
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -25,7 +26,7 @@ class ModelSection(_Section):
 
     model_config = ConfigDict(extra="allow")
     name: str
-    """A key of `segscape.models.MODELS`: fcn, unet, unet_backbone, deeplabv3, deeplabv3plus."""
+    """A key of `segscape.models.MODELS`: fcn, unet, unet_backbone, deeplabv3, deeplabv3plus; or mask_rcnn."""
     pretrained: bool = True
     """Start the backbone from ImageNet weights."""
     init: str | None = None
@@ -48,6 +49,9 @@ class DataSection(_Section):
     """Split that chooses the best checkpoint."""
     long_side: Positive | None = None
     """Photos are brought to this long side before they are augmented; unset keeps their size."""
+    predict_zoom: Annotated[float, Field(ge=0.25, le=8)] | None = None
+    """Networks that find objects: factor on the photos' size in validation and prediction; unset derives it from the
+    objects' sizes."""
     predict_long_side: Positive | None = None
     """Long side in validation and prediction; unset takes ``long_side``. A network that learned from crops, which show
     little around an object, often does better on smaller photos than it was trained on: choose it on val."""
@@ -86,6 +90,8 @@ class AugmentSection(_Section):
     """Largest shift as a share of the colour circle."""
     blur: Probability = 0.1
     """Probability of a Gaussian blur."""
+    copy_paste: Probability = 0.0
+    """Networks that find objects: probability that objects of another image are pasted on top (Ghiasi et al. 2021)."""
     rare: Probability = 0.0
     """Probability that a crop is placed around a pixel of a class drawn with more weight on rare ones."""
 
@@ -161,16 +167,19 @@ class Recipe(_Section):
     model: ModelSection
     data: DataSection
     augment: AugmentSection = AugmentSection()
-    loss: tuple[dict[str, Any], ...] = ({"name": "cross_entropy"},)
+    loss: tuple[dict[str, Any], ...] = ()
     """``[[loss]]`` tables: name, weight (default 1), start and end (the share of the run in which the term counts,
-    default 0 and 1) and the loss's own options; their weighted sum is minimised."""
+    default 0 and 1) and the loss's own options; their weighted sum is minimised. None: cross_entropy. Mask R-CNN takes
+    none, its five losses are its own."""
     optim: OptimSection = OptimSection()
     run: RunSection = RunSection()
 
     @model_validator(mode="after")
     def _named_losses(self) -> Recipe:
-        if not self.loss or any("name" not in term for term in self.loss):
-            raise ValueError("loss: give at least one [[loss]] table, each with a name")
+        if any("name" not in term for term in self.loss):
+            raise ValueError("loss: each [[loss]] table needs a name")
+        if self.loss and self.model.name in OBJECT_MODELS:
+            raise ValueError(f"loss: network {self.model.name} has its own losses; leave [[loss]] out")
         return self
 
     def to_dict(self) -> dict[str, Any]:

@@ -12,22 +12,20 @@ from torch import nn
 
 from segscape.data import open_dataset
 from segscape.data.checks import check_dataset
-from segscape.data.frequencies import class_frequencies
 from segscape.data.sample import Dataset
-from segscape.data.transforms import TrainTransform
 from segscape.errors import ConfigError, DataError
 from segscape.labels import LabelSet
-from segscape.losses import WeightedSum, build_loss, class_weights
-from segscape.models import build_model
-from segscape.models.backbones import load_imagenet, normalization
+from segscape.models import OBJECT_MODELS, build_model
+from segscape.models.backbones import Backbone, load_imagenet, normalization
 from segscape.models.bundle import ModelCard, load_bundle
 from segscape.models.efficientnet_lite import SCALES
-from segscape.models.network import Network
 from segscape.predict.predictor import find_model
 from segscape.preprocess import Preprocess
 from segscape.progress import Progress
 from segscape.train import logs
+from segscape.train.plan import object_plan
 from segscape.train.recipe import Recipe
+from segscape.train.tasks import InstanceTask, SemanticTask, Task
 
 
 def check_folder(recipe: Recipe, out: Path, resume: bool) -> None:
@@ -69,19 +67,45 @@ def mixed_precision(recipe: Recipe, device: torch.device) -> str:
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "no"
     # The backward pass of depthwise convolutions is slower in bf16 than in fp32 on a CPU.
-    depthwise = recipe.model.options.get("backbone", "tf_efficientnet_lite0") in SCALES and recipe.model.name != "unet"
+    depthwise = recipe.model.options.get("backbone", "tf_efficientnet_lite0") in SCALES and recipe.model.name not in (
+        "unet",
+        "mask_rcnn",
+    )
     fast = device.type == "cpu" and (torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
     return "bf16" if fast and not depthwise else "no"
 
 
-def make_model(recipe: Recipe, num_classes: int) -> tuple[Network, str]:
+def make_task(
+    recipe: Recipe, dataset: Dataset, device: torch.device, progress: Progress
+) -> tuple[Task, dict[str, Any], float]:
+    """What is learned, the network's options, and the factor on photos' size in prediction.
+
+    Raises:
+        ConfigError: a loss that there is not.
+        DataError: the data set has no objects for a network that finds them.
+    """
+    options = recipe.model.options
+    if recipe.model.name not in OBJECT_MODELS:
+        return SemanticTask(recipe, dataset, device), options, 1.0
+    plan = object_plan(dataset, dataset.split(recipe.data.train), progress)
+    derived = plan.pop("zoom")
+    zoom = recipe.data.predict_zoom or derived
+    # torchvision's own networks come with their anchors.
+    wanted = ("max_objects",) if str(options.get("backbone", "")).startswith("resnet50_fpn") else plan
+    options = {key: plan[key] for key in wanted} | options
+    told = ", ".join(f"{key} {value}" for key, value in {**options, "zoom": zoom}.items())
+    progress.message(f"for objects of these sizes, where the recipe states nothing else: {told}")
+    return InstanceTask(recipe, dataset, options["max_objects"]), options, zoom
+
+
+def make_model(recipe: Recipe, options: Mapping[str, Any], num_classes: int) -> tuple[nn.Module, str]:
     """The network with its first weights, and where they came from.
 
     Raises:
         ConfigError: no such network, or weights that cannot be had or do not fit.
     """
     section = recipe.model
-    model = build_model(section.name, num_classes, section.options)
+    model = build_model(section.name, num_classes, options)
     backbone = getattr(model, "backbone", None)
     if section.init:
         donor, card = load_bundle(find_model(section.init))
@@ -92,11 +116,16 @@ def make_model(recipe: Recipe, num_classes: int) -> tuple[Network, str]:
         model.load_state_dict({**own, **fitting})
         return model, f"{card.id} ({len(fitting)} of {len(own)} tensors)"
     if section.pretrained and backbone is not None:
+        if not isinstance(backbone, Backbone):
+            raise ConfigError(
+                f"backbone {options['backbone']!r} has no ImageNet weights of its own: start from published ones with "
+                'model.init = "coco-maskrcnn", or set model.pretrained = false'
+            )
         return model, load_imagenet(backbone)
     return model, "random weights"
 
 
-def frozen_modules(model: Network, recipe: Recipe) -> list[nn.Module]:
+def frozen_modules(model: nn.Module, recipe: Recipe) -> list[nn.Module]:
     """Modules that stay in evaluation mode; the frozen part of the backbone also stops learning.
 
     Raises:
@@ -107,7 +136,12 @@ def frozen_modules(model: Network, recipe: Recipe) -> list[nn.Module]:
         backbone = getattr(model, "backbone", None)
         if backbone is None:
             raise ConfigError(f"optim.freeze_stride: network {recipe.model.name!r} has no backbone to freeze")
-        frozen = backbone.upto_stride(recipe.optim.freeze_stride)
+        if isinstance(backbone, Backbone):
+            frozen = backbone.upto_stride(recipe.optim.freeze_stride)
+        else:  # torchvision's ResNet
+            end = {2: "relu", 4: "layer1", 8: "layer2", 16: "layer3", 32: "layer4"}[recipe.optim.freeze_stride]
+            names = list(backbone)
+            frozen = [backbone[name] for name in names[: names.index(end) + 1]]
         for module in frozen:
             module.requires_grad_(False)
     if recipe.optim.freeze_norm:
@@ -115,32 +149,11 @@ def frozen_modules(model: Network, recipe: Recipe) -> list[nn.Module]:
     return frozen
 
 
-def make_preprocess(recipe: Recipe, model: Network) -> Preprocess:
+def make_preprocess(recipe: Recipe, model: nn.Module, zoom: float) -> Preprocess:
     """What the network expects: its backbone's normalisation, the recipe's size for prediction."""
     backbone = getattr(model, "backbone", None)
     mean, std = normalization(backbone.name if backbone is not None else None)
-    return Preprocess(mean, std, recipe.data.predict_long_side or recipe.data.long_side)
-
-
-def make_criterion(recipe: Recipe, dataset: Dataset) -> tuple[WeightedSum, TrainTransform]:
-    """Loss and augmentation, both of which look at how often each class occurs."""
-    counts = class_frequencies(dataset, recipe.data.train)
-    labels = dataset.label_set
-    criterion = build_loss(
-        recipe.loss,
-        num_classes=len(labels),
-        ignore_index=labels.ignore_index,
-        class_pixels=counts.class_pixels,
-        class_image_pixels=counts.class_image_pixels,
-    )
-    rare = tuple(class_weights("inverse_log", counts.class_pixels).tolist()) if recipe.augment.rare else ()
-    transform = TrainTransform(
-        ignore_index=labels.ignore_index,
-        long_side=recipe.data.long_side,
-        rare_weights=rare,
-        **recipe.augment.model_dump(),
-    )
-    return criterion, transform
+    return Preprocess(mean, std, recipe.data.predict_long_side or recipe.data.long_side, zoom=zoom)
 
 
 def num_workers(recipe: Recipe, device: torch.device) -> int:
@@ -171,6 +184,8 @@ def facts(recipe: Recipe, dataset: Dataset, device: torch.device) -> dict[str, A
 
 def make_card(
     recipe: Recipe,
+    task: Task,
+    options: Mapping[str, Any],
     labels: LabelSet,
     preprocess: Preprocess,
     facts: Mapping[str, Any],
@@ -182,9 +197,10 @@ def make_card(
     return ModelCard(
         name=recipe.name,
         network=recipe.model.name,
-        options=recipe.model.options,
+        options=options,
         label_set=labels,
         preprocess=preprocess,
+        task=task.name,
         data=facts["data"],
         metrics=metrics,
         recipe=recipe.to_dict(),
