@@ -13,15 +13,30 @@ import segscape
 from segscape.cli import app
 from segscape.files import write_text
 from segscape.losses import LOSSES
-from segscape.models import MODELS
+from segscape.models import MODELS, OBJECT_MODELS, network_class
 from segscape.models.bundle import ModelCard, read_card
 from segscape.predict.predictor import bundled_models
 from segscape.render import side_by_side, write_jpeg
 from segscape.train.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
-VERBS = ("", "predict", "train", "repeat", "evaluate", "tune-crf", "data check", "models list", "models show")
+VERBS = (
+    "",
+    "predict",
+    "train",
+    "repeat",
+    "evaluate",
+    "tune-crf",
+    "tune-objects",
+    "data check",
+    "data convert",
+    "models list",
+    "models show",
+)
 BEGIN, END = "<!-- results: written by `make docs` -->", "<!-- end of results -->"
+OBJECTS_BEGIN, OBJECTS_END = "<!-- objects: written by `make docs` -->", "<!-- end of objects -->"
+# AP(t) = TP / (TP + FP + FN) at IoU 0.5 and 0.7 of Schmidt et al. 2018, table 1, on a like but not the same subset.
+PUBLISHED_NUCLEI = (("Mask R-CNN", 0.832, 0.684), ("StarDist", 0.864, 0.685))
 FOLDS_BEGIN, FOLDS_END = "<!-- folds: written by `make docs` -->", "<!-- end of folds -->"
 # CamVid test, 11 classes, the same 367/101/233 split: mIoU in %, input size, pre-training, and where it was published.
 PUBLISHED = (
@@ -68,7 +83,8 @@ def recipes_page() -> str:
             default = "required" if field.is_required() else f"`{json.dumps(field.default)}`"
             parts.append(f"| `{name}` | {default} | {' '.join((field.description or '').split())} |")
         parts.append("")
-    for title, classes in (("Networks and their options, in `[model]`", MODELS), ("Losses, in `[[loss]]`", LOSSES)):
+    networks = {name: network_class(name) for name in (*MODELS, *OBJECT_MODELS)}
+    for title, classes in (("Networks and their options, in `[model]`", networks), ("Losses, in `[[loss]]`", LOSSES)):
         parts += [f"## {title}\n", "| name | options |", "|---|---|"]
         for name, cls in classes.items():
             parts.append(f"| `{name}` | {', '.join(options(cls)) or 'none'} |")
@@ -136,6 +152,40 @@ def folds_table(cards: list[ModelCard]) -> str:
     return "\n".join(lines)
 
 
+def logged_cards() -> list[ModelCard]:
+    """Cards of models that were measured but are not bundled (`segscape models show RUN --json`)."""
+    paths = sorted((ROOT / "recipes" / "log").glob("*/card.json"))
+    return [ModelCard.from_json(path.read_text(encoding="utf-8")) for path in paths]
+
+
+def objects_table(cards: list[ModelCard]) -> str:
+    """Average precision on the nuclei's test split, dark and bright images apart, beside the published numbers."""
+    thresholds = ("0.50", "0.60", "0.70", "0.80", "0.90")
+    heads = " | ".join(f"AP {t}" for t in thresholds)
+    lines = [
+        f"| model | images | {heads} | by image: 0.50, 0.70 | COCO mask AP | parameters |",
+        "|---|---|" + "---|" * (len(thresholds) + 3),
+    ]
+    for card in cards:
+        test = card.metrics.get("test")
+        if not card.finds_objects or not test:
+            continue
+        millions = f"{card.training['parameters'] / 1e6:.2f} M"
+        network = f"**{card.name}** ({card.network}, {card.options.get('backbone')})"
+        # COCO's usual 100 detections an image are too few here.
+        coco = test.get("map_mask_all", test["map_mask"])
+        for name, group in sorted(test["groups"].items(), reverse=True):
+            scores = " | ".join(f"{group['ap'][t]:.3f}" for t in thresholds)
+            by_image = ", ".join(f"{group['ap_by_image'][t]:.3f}" for t in ("0.50", "0.70"))
+            lines.append(
+                f"| {network} | {name}, {group['num_images']} | {scores} | {by_image} | "
+                f"{coco:.3f} (dark and bright) | {millions} |"
+            )
+    for name, half, seven in PUBLISHED_NUCLEI:
+        lines.append(f"| {name} (Schmidt et al. 2018) | fluorescence | {half:.3f} | | {seven:.3f} | | | | |")
+    return "\n".join(lines)
+
+
 def replace_between(text: str, begin: str, end: str, content: str) -> str:
     """``text`` with ``content`` on lines of its own between two markers, each of which it holds once."""
     assert text.count(begin) == text.count(end) == 1, f"{begin} … {end}"
@@ -154,6 +204,7 @@ def main() -> None:
     readme = ROOT / "README.md"
     cards = [read_card(path) for path in bundled_models().values()]
     text = replace_between(readme.read_text(encoding="utf-8"), BEGIN, END, results_table(cards))
+    text = replace_between(text, OBJECTS_BEGIN, OBJECTS_END, objects_table([*cards, *logged_cards()]))
     write_text(readme, replace_between(text, FOLDS_BEGIN, FOLDS_END, folds_table(cards)))
 
 

@@ -1,4 +1,4 @@
-"""`make demo`: the bundled street model on the example photos, through the public interface alone.
+"""`make demo`: the bundled models on the example photos, through the public interface alone.
 
 Writes overlay, label map and JSON of each photo, and overview.jpg with everything in one picture. Where the CamVid data
 set lies beside the repository, three of its test images follow, beside their truth.
@@ -29,6 +29,7 @@ def main() -> None:
     start = time.perf_counter()
     predictor = segscape.load("street")
     rows = [photo_row(predictor, path, out, start) for path in sorted(PHOTOS.glob("*.jpg"))]
+    rows.append(photo_row(segscape.load("nuclei"), PHOTOS / "cells.png", out, start))
     if CAMVID.exists():
         rows += camvid_rows(predictor)
     width = max(row.shape[1] for row in rows)
@@ -45,9 +46,11 @@ def photo_row(predictor: segscape.Predictor, path: Path, out: Path, start: float
     pixels = result.size[0] * result.size[1]
     areas = sorted(result.class_areas().items(), key=lambda pair: -pair[1])
     shares = ", ".join(f"{name} {100 * area / pixels:.0f} %" for name, area in areas[:6])
+    if result.single_objects:
+        shares = f"{len(result.regions)} objects, {shares}"
     print(f"{path.name}: {shares}   ({sum(result.timings_ms.values()):.0f} ms; {elapsed:.1f} s since the start)")
     print(f"  {written['overlay']}")
-    return side_by_side([(path.name, image_pixels(result)), ("street", result.plot())])
+    return side_by_side([(path.name, image_pixels(result)), (predictor.card.name, result.plot())])
 
 
 def camvid_rows(predictor: segscape.Predictor) -> list[np.ndarray]:

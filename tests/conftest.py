@@ -3,8 +3,11 @@
 ``tiny_labels``      three classes: sky, road, car
 ``tiny_bundle``      a .safetensors bundle of an untrained U-Net for them, made once: copy it before changing it
 ``tiny_predictor``   that bundle, loaded once
+``tiny_objects``     a bundle of an untrained Mask R-CNN that finds "car"s, made once: copy it before changing it
+``run``              run("predict", "a.jpg") runs the command line in tmp_path: (exit code, stdout, stderr)
 ``make_photo``       make_photo("a.jpg", height=24, width=32) writes a small picture and returns its path
 ``make_mask_folder`` make_mask_folder(train=2, test=1) writes a mask folder data set of the tiny classes
+``make_numbered``    make_numbered(train=2, test=1) writes a data set of numbered "car"s
 """
 
 from __future__ import annotations
@@ -77,6 +80,44 @@ def tiny_predictor(tiny_bundle: Path) -> Predictor:
     return load(tiny_bundle, device="cpu")
 
 
+@pytest.fixture(scope="session")
+def tiny_objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import torch
+
+    from segscape.models import build_model
+    from segscape.models.bundle import ModelCard, save_bundle
+    from segscape.preprocess import Preprocess
+
+    options = {"channels": 8, "box_channels": 8, "anchor_sizes": [8, 16], "pool_stride": 2, "max_objects": 5}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = build_model("mask_rcnn", 1, options)
+    cars = LabelSet("cars", (TINY_LABELS[2],))
+    data = {"kind": "numbered", "terms": "none"}
+    card = ModelCard("tiny-objects", "mask_rcnn", options, cars, Preprocess(), task="instance", data=data)
+    path = tmp_path_factory.mktemp("objects") / "tiny-objects.safetensors"
+    save_bundle(path, model.state_dict(), card)
+    return path
+
+
+@pytest.fixture
+def run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., tuple[int, str, str]]:
+    from segscape.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SEGSCAPE_DEBUG", raising=False)
+
+    def go(*arguments: object) -> tuple[int, str, str]:
+        code = main([str(a) for a in arguments])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return code, out, err
+
+    return go
+
+
 @pytest.fixture
 def make_photo(tmp_path: Path) -> Callable[..., Path]:
     def make(name: str, *, height: int = 24, width: int = 32, seed: int = 0) -> Path:
@@ -112,6 +153,33 @@ def make_mask_folder(tmp_path: Path) -> Callable[..., Path]:
                 Image.fromarray(photo_pixels(seed=seed)).save(root / "images" / split / f"{i}.png")
                 Image.fromarray(labels).save(root / "labels" / split / f"{i}.png")
         (root / "labels.json").write_text(json.dumps(TINY_LABELS.to_dict()), "utf-8")
+        return root
+
+    return make
+
+
+@pytest.fixture
+def make_numbered(tmp_path: Path) -> Callable[..., Path]:
+    def make(name: str = "numbered", **splits: int) -> Path:
+        """A data set with so many images of 24 × 32 in each split, two cars in each; open it as "numbered:PATH"."""
+        import json
+
+        from PIL import Image
+
+        root = tmp_path / name
+        seed = 0
+        for split, count in splits.items():
+            for part in ("images", "labels"):
+                (root / part / split).mkdir(parents=True, exist_ok=True)
+            for i in range(count):
+                seed += 1
+                numbers = np.zeros((24, 32), np.uint16)
+                numbers[3:12, 2:12] = 1
+                numbers[10 : 20 + seed % 4, 15:29] = 7
+                Image.fromarray(photo_pixels(seed=seed)).save(root / "images" / split / f"{i}.png")
+                Image.fromarray(numbers).save(root / "labels" / split / f"{i}.png")
+        labels = LabelSet("cars", (TINY_LABELS[2],))
+        (root / "labels.json").write_text(json.dumps(labels.to_dict()), "utf-8")
         return root
 
     return make

@@ -49,7 +49,7 @@ def networks() -> ModuleType:
 def commands() -> list[str]:
     """Lines of the README's shell blocks that call segscape."""
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-    lines = [line.split("   #")[0].strip() for block in blocks for line in block.splitlines()]
+    lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
     return [line for line in lines if line.startswith("segscape ")]
 
 
