@@ -39,7 +39,8 @@ def predict(
     inputs
         Files, folders or patterns. After --, names may begin with a dash.
     model
-        A bundled model, a .safetensors bundle, or a run folder of `segscape train`.
+        A bundled model, a .safetensors bundle, a run folder of `segscape train`; or, downloaded on first use,
+        coco-maskrcnn, coco-maskrcnn-v2, voc-deeplab, voc-fcn.
     out
         Folder for the results; segscape-out if not given (with --json: nothing is written).
     tta
