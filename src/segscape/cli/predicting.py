@@ -80,7 +80,7 @@ def predict(
     else:
         predictor = load(model, device=device)
     progress = Progress(quiet=quiet or len(files) == 1)
-    results, failed, stems = [], [], unique_stems(files)
+    results, failed, codes, stems = [], [], [], unique_stems(files)
     options: dict[str, Any] = {"tta": kinds, "long_side": size, "refine": refine, "min_score": min_score}
     outcomes = predict_files(predictor, files, folder, max_pixels=max_pixels, **options)
 
@@ -88,6 +88,7 @@ def predict(
         for number, outcome in enumerate(progress.track(outcomes, len(files), "predict"), start=1):
             if outcome.segmentation is None:
                 failed.append({"source": str(outcome.source), "error": str(outcome.error)})
+                codes.append(outcome.error.exit_code if outcome.error else 2)
                 continue
             if json_:
                 written = {kind: str(path) for kind, path in (outcome.written or {}).items()}
@@ -110,7 +111,7 @@ def predict(
         complain(failure["error"])
     if failed and len(files) > 1:
         complain(f"{len(failed)} of {len(files)} inputs failed; the others are done")
-    return 2 if failed else 0
+    return max(codes, default=0)
 
 
 def _say_result(outcome: Any) -> None:
