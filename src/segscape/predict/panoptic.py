@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from segscape.errors import ConfigError, InputError
 from segscape.predict.label_mapping import LabelMapping
 from segscape.predict.objects import certainty, claim_pixels, cut_to_owned
 from segscape.predict.regions import regions_from_label_map
-from segscape.refine.parameters import Ranges, check_ranges, from_dict
+from segscape.refine.parameters import Parameters, Ranges
 from segscape.result import Segmentation
 
 # Least and largest value of each parameter.
@@ -30,7 +30,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class PanopticParameters:
+class PanopticParameters(Parameters):
     """Which objects and which stuff enter.
 
     Attributes:
@@ -43,25 +43,12 @@ class PanopticParameters:
         ConfigError: a value is no number or out of its range.
     """
 
+    what: ClassVar[str] = "panoptic"
+    ranges: ClassVar[Ranges] = RANGES
+
     min_score: float = 0.5
     max_taken: float = 0.5
     min_stuff_px_share: float = 0.002
-
-    def __post_init__(self) -> None:
-        check_ranges(self, RANGES, "panoptic")
-
-    def to_dict(self) -> dict[str, float]:
-        """As plain JSON types."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> PanopticParameters:
-        """Read what `to_dict` wrote.
-
-        Raises:
-            ConfigError: a parameter is missing, unknown or out of its range.
-        """
-        return from_dict(cls, values, "panoptic")
 
 
 def fuse(

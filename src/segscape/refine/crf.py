@@ -21,14 +21,13 @@ lattice, an approximation; docs/crf.md says how good it is.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 import numpy as np
 
 from segscape.errors import InputError, ResourceError
-from segscape.refine.parameters import Ranges, check_ranges, from_dict
+from segscape.refine.parameters import Parameters, Ranges
 from segscape.refine.threads import over
 
 EXACT_PIXELS = 4096
@@ -49,7 +48,7 @@ RANGES: Ranges = {
 
 
 @dataclass(frozen=True, slots=True)
-class CrfParameters:
+class CrfParameters(Parameters):
     """Parameters of the dense CRF; the defaults lie in the middle of the ranges DeepLab searched for PASCAL VOC.
 
     Attributes:
@@ -64,28 +63,15 @@ class CrfParameters:
         ConfigError: a value is no number or out of its range.
     """
 
+    what: ClassVar[str] = "CRF"
+    ranges: ClassVar[Ranges] = RANGES
+
     gaussian_weight: float = 3.0
     gaussian_sxy: float = 3.0
     bilateral_weight: float = 4.0
     bilateral_sxy: float = 65.0
     bilateral_srgb: float = 4.5
     iterations: int = 5
-
-    def __post_init__(self) -> None:
-        check_ranges(self, RANGES, "CRF")
-
-    def to_dict(self) -> dict[str, float | int]:
-        """As plain JSON types."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> CrfParameters:
-        """Read what `to_dict` wrote.
-
-        Raises:
-            ConfigError: a parameter is missing, unknown or out of its range.
-        """
-        return from_dict(cls, values, "CRF")
 
 
 class _Kernel(Protocol):

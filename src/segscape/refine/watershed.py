@@ -9,16 +9,16 @@ surest.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from segscape.data.objects import Objects, objects_from_numbers
 from segscape.errors import InputError
 from segscape.labels import LabelSet
-from segscape.refine.parameters import Ranges, check_ranges, from_dict
+from segscape.refine.parameters import Parameters, Ranges
 from segscape.result import Region
 
 # Least and largest value of each parameter.
@@ -26,7 +26,7 @@ RANGES: Ranges = {"seed_threshold": (-1.0, 1.0), "foreground_threshold": (0.0, 1
 
 
 @dataclass(frozen=True, slots=True)
-class WatershedParameters:
+class WatershedParameters(Parameters):
     """What is a seed, what is flooded and what is kept.
 
     Attributes:
@@ -38,25 +38,12 @@ class WatershedParameters:
         ConfigError: a value is no number or out of its range.
     """
 
+    what: ClassVar[str] = "watershed"
+    ranges: ClassVar[Ranges] = RANGES
+
     seed_threshold: float = 0.5
     foreground_threshold: float = 0.5
     min_area_px: int = 10
-
-    def __post_init__(self) -> None:
-        check_ranges(self, RANGES, "watershed")
-
-    def to_dict(self) -> dict[str, float | int]:
-        """As plain JSON types."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> WatershedParameters:
-        """Read what `to_dict` wrote.
-
-        Raises:
-            ConfigError: a parameter is missing, unknown or out of its range.
-        """
-        return from_dict(cls, values, "watershed")
 
 
 def objects_from_probabilities(
