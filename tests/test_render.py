@@ -102,6 +102,13 @@ def test_single_objects_have_shades_of_their_classs_colour_and_a_line_between_th
     assert photo[10, 20].sum() > right.sum()
 
 
+def test_a_line_parts_an_object_from_pixels_of_its_class_that_no_object_claims():
+    """The first object's number and the class's id are both 1."""
+    left = touching(single_objects=True).regions[:1]
+    photo = photo_of(Segmentation((20, 40), LABELS, np.ones((20, 40), np.uint8), left, single_objects=True))
+    assert photo[10, 20].sum() > photo[10, 35].sum()
+
+
 def test_stuff_and_pieces_have_the_colour_of_their_class():
     assert photo_of(touching(single_objects=True, label=0))[10, [5, 35]].tolist() == [[*ROAD]] * 2
     whole = photo_of(touching(single_objects=False, label_map=np.ones((20, 40), np.uint8)))

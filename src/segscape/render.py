@@ -24,7 +24,7 @@ from segscape.labels import LabelSet
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
-    from segscape.result import Segmentation
+    from segscape.result import Region, Segmentation
 
 _PAPER, _INK, _FAINT = (255, 255, 255), (32, 36, 44), (112, 118, 130)
 _MIN_CANVAS_PX = 240  # below it a legend cannot be read
@@ -61,7 +61,7 @@ def overlay(pixels: np.ndarray, segmentation: Segmentation, alpha: float = 0.55)
     classes, pieces = _class_and_piece_maps(segmentation)
     colors = color_labels(classes, segmentation.label_set)
     if segmentation.single_objects:
-        _shade(colors, segmentation)
+        _shade(colors, pieces, segmentation)
     pixels = np.ascontiguousarray(pixels)
     painted = cv2.addWeighted(pixels, 1 - alpha, colors, alpha, 0)
     line = _borders(pieces)
@@ -204,30 +204,35 @@ def _class_and_piece_maps(segmentation: Segmentation) -> tuple[np.ndarray, np.nd
     if label_map is not None and not segmentation.single_objects:
         return label_map, label_map
     classes = np.full(segmentation.size, segmentation.label_set.ignore_index, np.uint16)
-    pieces = np.zeros(segmentation.size, np.uint16)
+    pieces = np.zeros(segmentation.size, np.int32)
     if label_map is not None:
         classes[:] = label_map
-        pieces[:] = label_map
-    for number, region in enumerate(sorted(segmentation.regions, key=lambda r: -r.area_px), 1):
+        np.subtract(-1, label_map, out=pieces, dtype=np.int32, casting="unsafe")  # apart from the regions' numbers
+    for number, region in enumerate(_largest_first(segmentation), 1):
         x0, y0, x1, y1 = region.box
         mask = region.mask.to_dense()
         classes[y0:y1, x0:x1][mask] = region.label
-        pieces[y0:y1, x0:x1][mask] = number % 65536
+        pieces[y0:y1, x0:x1][mask] = number
     return classes, pieces
 
 
-def _shade(colors: np.ndarray, segmentation: Segmentation) -> None:
+def _largest_first(segmentation: Segmentation) -> list[Region]:
+    return sorted(segmentation.regions, key=lambda r: -r.area_px)
+
+
+def _shade(colors: np.ndarray, pieces: np.ndarray, segmentation: Segmentation) -> None:
     """Give each object a shade of its own of its class's colour, in place: those that touch can be told apart."""
     palette = segmentation.label_set.palette().astype(float)
-    for region in sorted(segmentation.regions, key=lambda r: -r.area_px):
-        if not segmentation.label_set[region.label].thing:
-            continue
-        x0, y0, x1, y1 = region.box
+    table, shaded = [np.zeros(3)], [False]
+    for region in _largest_first(segmentation):
         # The golden ratio spreads neighbouring ids evenly over the range.
         amount = (region.id * 0.61803398875) % 1 * 0.9 - 0.45
         toward = 255.0 if amount > 0 else 0.0
-        shade = palette[region.label] + abs(amount) * (toward - palette[region.label])
-        colors[y0:y1, x0:x1][region.mask.to_dense()] = shade.round()
+        table.append(palette[region.label] + abs(amount) * (toward - palette[region.label]))
+        shaded.append(segmentation.label_set[region.label].thing)
+    numbers = np.maximum(pieces, 0)
+    there = np.array(shaded)[numbers]
+    colors[there] = np.array(table).round().astype(np.uint8)[numbers[there]]
 
 
 def _borders(pieces: np.ndarray) -> np.ndarray:
