@@ -12,19 +12,10 @@ from torchvision.models.segmentation import deeplabv3_resnet50, fcn_resnet50
 from segscape.models import FCN, DeepLabV3, UNetBackbone
 from segscape.models.efficientnet_lite import SCALES, EfficientNetLite
 from segscape.models.network import Network
+from segscape.models.published import PUBLISHED, under_our_names
 
 CLASSES = 5
 # Our prefix -> theirs.
-TORCHVISION = {"backbone.body.": "backbone.", "head.": "classifier."}
-TORCHVISION_DEEPLAB = {
-    "backbone.body.": "backbone.",
-    "aspp.branches.": "classifier.0.convs.",
-    "aspp.pool.": "classifier.0.convs.4.",
-    "aspp.project.": "classifier.0.project.",
-    "head.0.": "classifier.1.",
-    "head.1.": "classifier.2.",
-    "head.3.": "classifier.4.",
-}
 SMP = {"backbone.body.": "encoder.", "decoder.": "decoder.blocks.", "head.": "segmentation_head.0."}
 
 
@@ -42,27 +33,17 @@ def randomise(model: nn.Module, seed: int) -> None:
             module.bias.normal_(0, 0.2, generator=generator)
 
 
-def under_our_names(state: Mapping[str, Tensor], prefixes: Mapping[str, str]) -> dict[str, Tensor]:
-    """The other implementation's weights for `load_state_dict`, which refuses missing and left-over names."""
-    longest_first = sorted(prefixes.items(), key=lambda pair: -len(pair[1]))
-    renamed = {}
-    for name, tensor in state.items():
-        ours, theirs = next(pair for pair in longest_first if name.startswith(pair[1]))
-        renamed[ours + name.removeprefix(theirs)] = tensor
-    return renamed
-
-
-def fcn() -> tuple[Network, nn.Module, dict[str, str]]:
+def fcn() -> tuple[Network, nn.Module, Mapping[str, str]]:
     theirs = fcn_resnet50(weights=None, weights_backbone=None, num_classes=CLASSES)
-    return FCN(CLASSES, "resnet50", variant="32s", output_stride=8), theirs, TORCHVISION
+    return FCN(CLASSES, "resnet50", variant="32s", output_stride=8), theirs, PUBLISHED["voc-fcn"].names
 
 
-def deeplabv3() -> tuple[Network, nn.Module, dict[str, str]]:
+def deeplabv3() -> tuple[Network, nn.Module, Mapping[str, str]]:
     theirs = deeplabv3_resnet50(weights=None, weights_backbone=None, num_classes=CLASSES)
-    return DeepLabV3(CLASSES, "resnet50", output_stride=8), theirs, TORCHVISION_DEEPLAB
+    return DeepLabV3(CLASSES, "resnet50", output_stride=8), theirs, PUBLISHED["voc-deeplab"].names
 
 
-def unet() -> tuple[Network, nn.Module, dict[str, str]]:
+def unet() -> tuple[Network, nn.Module, Mapping[str, str]]:
     theirs = smp.Unet("resnet34", encoder_weights=None, classes=CLASSES)
     return UNetBackbone(CLASSES, "resnet34"), theirs, SMP
 
