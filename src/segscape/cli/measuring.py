@@ -1,7 +1,8 @@
-"""``segscape evaluate`` and ``segscape tune-crf``."""
+"""``segscape evaluate``, ``segscape tune-objects`` and ``segscape tune-crf``."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,8 @@ def evaluate(
         Write the numbers onto the model's card.
     """
     from segscape.data import open_dataset
-    from segscape.predict.predictor import find_model, load
+    from segscape.predict.locate import find_model
+    from segscape.predict.predictor import load
 
     kinds = tuple(kind for kind in tta.split(",") if kind)
     if record and (kinds or size != "model" or refine != "model"):
@@ -64,7 +66,6 @@ def evaluate(
     progress = Progress(quiet=quiet)
     progress.message(f"data: {dataset.kind} at {dataset.root}")
     options: dict[str, Any] = {"tta": kinds, "long_side": size, "refine": refine, "keep_image": False}
-    measure = _measure_objects if predictor.card.finds_objects else _measure_label_maps
     if predictor.card.finds_objects and border:
         raise ConfigError(f"--border is for label maps; model {predictor.card.name!r} finds objects")
     if dataset.objects is not None and not predictor.card.finds_objects:
@@ -72,7 +73,10 @@ def evaluate(
             f"data set {str(dataset.root)!r} ({dataset.kind}) is of single objects, and model {predictor.card.name!r} "
             "makes label maps; `segscape data convert --to borders` makes some of them"
         )
-    report, table, written = measure(predictor, dataset, split, options, border, out, progress)
+    if predictor.card.finds_objects:
+        report, table, written = _measure_objects(predictor, dataset, split, options, out, progress)
+    else:
+        report, table, written = _measure_label_maps(predictor, dataset, split, options, border, out, progress)
     if record:
         from segscape.evaluate.record import record as write_card
 
@@ -106,7 +110,7 @@ def _measure_label_maps(
 
 
 def _measure_objects(
-    predictor: Any, dataset: Any, split: str, options: dict[str, Any], _: str | None, out: Path | None, progress: Any
+    predictor: Any, dataset: Any, split: str, options: dict[str, Any], out: Path | None, progress: Any
 ) -> tuple[Any, Any, dict[str, Path]]:
     from segscape.evaluate.groups import brightness
     from segscape.evaluate.instance import evaluate_instances
@@ -160,9 +164,9 @@ def tune_objects(
     from segscape.evaluate.tune_objects import ObjectTuning
     from segscape.evaluate.tune_objects import tune_objects as tune
     from segscape.evaluate.tune_panoptic import tune_panoptic
-    from segscape.models.bundle import read_card, record_objects
+    from segscape.models.bundle import record_objects
     from segscape.predict.panoptic_predictor import load_panoptic
-    from segscape.predict.predictor import find_model, load
+    from segscape.predict.predictor import load
 
     try:
         factors = [float(zoom) for zoom in zooms.split(",") if zoom]
@@ -177,9 +181,7 @@ def tune_objects(
         tuning = tune(load(model, device=device), dataset, split, zooms=factors, progress=progress)
     written = [tuning.save(out)] if out else []
     if record and isinstance(tuning, ObjectTuning):
-        measured = read_card(find_model(model)).metrics
-        if record_objects(find_model(model), tuning.objects, tuning.zoom).metrics != measured:
-            progress.message("the card's metrics were of the model as it was; run `segscape evaluate --record` again")
+        _change_card(model, lambda path: record_objects(path, tuning.objects, tuning.zoom), progress)
     if json_:
         print_json({**tuning.to_dict(), "written": [str(path) for path in written]})
         return 0
@@ -230,8 +232,8 @@ def tune_crf(
         Write the parameters onto the model's card; the default from then on if they help.
     """
     from segscape.data import open_dataset
-    from segscape.models.bundle import read_card, record_refinement
-    from segscape.predict.predictor import find_model, load
+    from segscape.models.bundle import record_refinement
+    from segscape.predict.predictor import load
     from segscape.refine.tune import tune
 
     dataset = open_dataset(data)
@@ -240,9 +242,7 @@ def tune_crf(
     tuning = tune(predictor, dataset, split, num_images=images, num_trials=trials, progress=progress)
     written = [tuning.save(out)] if out else []
     if record:
-        measured = read_card(find_model(model)).metrics
-        if record_refinement(find_model(model), tuning.on_card()).metrics != measured:
-            progress.message("the card's metrics were of the model as it was; run `segscape evaluate --record` again")
+        _change_card(model, lambda path: record_refinement(path, tuning.on_card()), progress)
     if json_:
         print_json({**tuning.to_dict(), "written": [str(path) for path in written]})
     else:
@@ -250,6 +250,17 @@ def tune_crf(
         for path in written:
             say(f"  {path}")
     return 0
+
+
+def _change_card(model: str, change: Callable[[Path], Any], progress: Progress) -> None:
+    """Let ``change`` write a choice onto a model's card, and say so if the card lost its metrics by it."""
+    from segscape.models.bundle import read_card
+    from segscape.predict.locate import find_model
+
+    path = find_model(model)
+    before = read_card(path).metrics
+    if change(path).metrics != before:
+        progress.message("the card's metrics were of the model as it was; run `segscape evaluate --record` again")
 
 
 def _say_tuning(tuning: Any) -> None:
