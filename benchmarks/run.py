@@ -31,7 +31,7 @@ from segscape.evaluate.metrics import ConfusionMatrix
 from segscape.files import write_text
 from segscape.image import read_image
 from segscape.models.bundle import load_bundle
-from segscape.predict.predictor import find_model
+from segscape.predict.locate import find_model
 from segscape.predict.regions import regions_from_label_map
 from segscape.runtime.inference import Scores, classify
 from segscape.train.logs import versions

@@ -15,7 +15,7 @@ from segscape.files import write_text
 from segscape.losses import LOSSES
 from segscape.models import MODELS, OBJECT_MODELS, network_class
 from segscape.models.bundle import ModelCard, read_card
-from segscape.predict.predictor import bundled_models
+from segscape.predict.locate import bundled_models
 from segscape.render import side_by_side, write_jpeg
 from segscape.train.recipe import Recipe
 

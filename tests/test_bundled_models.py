@@ -14,7 +14,7 @@ from segscape.evaluate.matching import count, match, overlaps
 from segscape.evaluate.metrics import ConfusionMatrix
 from segscape.models.bundle import load_bundle, read_card
 from segscape.models.network import num_parameters
-from segscape.predict.predictor import bundled_models
+from segscape.predict.locate import bundled_models
 from segscape.train.recipe import make_recipe, read_recipe
 
 ROOT = Path(__file__).parents[1]

@@ -24,7 +24,7 @@ from segscape.errors import (
     TrainingDiverged,
 )
 from segscape.models.bundle import read_card
-from segscape.predict import predictor as predictor_module
+from segscape.predict import locate as locate_module
 
 SOURCE = Path(cli.__file__).parents[1]
 
@@ -349,7 +349,7 @@ def test_data_check_exits_with_1_on_faults(run, make_mask_folder):
 
 
 def test_models_are_listed_and_shown(run, tiny_bundle, monkeypatch):
-    monkeypatch.setattr(predictor_module, "_WEIGHTS", tiny_bundle.parent)
+    monkeypatch.setattr(locate_module, "_WEIGHTS", tiny_bundle.parent)
     code, out, err = run("models", "list")
     assert (code, err) == (0, "")
     assert "tiny" in out
@@ -367,7 +367,7 @@ def test_models_are_listed_and_shown(run, tiny_bundle, monkeypatch):
 
 
 def test_models_list_without_any(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(predictor_module, "_WEIGHTS", tmp_path)
+    monkeypatch.setattr(locate_module, "_WEIGHTS", tmp_path)
     assert run("models", "list", "--json") == (0, "[]\n", "")
     assert run("models", "list")[0] == 0
 
@@ -409,7 +409,7 @@ def test_exit_codes(run, monkeypatch, error, code, says):
     def fail(_name: str) -> None:
         raise error
 
-    monkeypatch.setattr(predictor_module, "find_model", fail)
+    monkeypatch.setattr(locate_module, "find_model", fail)
     found, out, err = run("models", "show", "x")
     assert (found, out) == (code, "")
     assert err.startswith("segscape: ")
@@ -422,7 +422,7 @@ def test_debugging_shows_where_it_broke(run, monkeypatch):
     def fail(_name: str) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(predictor_module, "find_model", fail)
+    monkeypatch.setattr(locate_module, "find_model", fail)
     monkeypatch.setenv("SEGSCAPE_DEBUG", "1")
     with pytest.raises(RuntimeError, match="a bug"):
         main(["models", "show", "x"])

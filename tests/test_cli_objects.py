@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from segscape.models.bundle import read_card, record_metrics
-from segscape.predict import predictor as predictor_module
+from segscape.predict import locate as locate_module
 
 OBJECT_KEYS = {"map_mask", "map_box", "ap", "mean_ap", "pq", "precision", "recall", "counts"}
 
@@ -202,7 +202,7 @@ def test_tune_objects_of_what_cannot_be(run, make_numbered, tiny_objects, option
 
 def test_models_of_objects_are_listed_with_their_ap(run, bundle, monkeypatch):
     record_metrics(bundle, "test", {"map_mask": 0.345})
-    monkeypatch.setattr(predictor_module, "_WEIGHTS", bundle.parent)
+    monkeypatch.setattr(locate_module, "_WEIGHTS", bundle.parent)
     code, out, err = run("models", "list")
     assert (code, err) == (0, "")
     assert "34.5 %" in out

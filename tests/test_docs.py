@@ -19,7 +19,7 @@ from segscape.image import read_image
 from segscape.losses import LOSSES
 from segscape.models import MODELS
 from segscape.models.bundle import read_card
-from segscape.predict.predictor import bundled_models
+from segscape.predict.locate import bundled_models
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -21,7 +21,7 @@ from segscape.errors import ModelError
 from segscape.models import published as module
 from segscape.models.bundle import load_bundle
 from segscape.models.published import PUBLISHED, cache_folder, convert, published_bundle, read_checked
-from segscape.predict import predictor
+from segscape.predict import locate
 from segscape.predict.objects import detect
 from segscape.preprocess import Preprocess
 from segscape.runtime.torch_engine import TorchDetector
@@ -70,7 +70,7 @@ def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, A
 
 
 def test_names_are_those_that_the_predictor_knows() -> None:
-    assert sorted(PUBLISHED) == sorted(predictor.PUBLISHED_MODELS)
+    assert sorted(PUBLISHED) == sorted(locate.PUBLISHED_MODELS)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -151,7 +151,7 @@ def test_a_bundle_in_the_cache_is_used_again(cache, monkeypatch) -> None:
     (cache / "voc-fcn.safetensors").touch()
     monkeypatch.setattr(module, "_source", None)
     assert published_bundle("voc-fcn") == cache / "voc-fcn.safetensors"
-    assert predictor.find_model("voc-fcn") == cache / "voc-fcn.safetensors"
+    assert locate.find_model("voc-fcn") == cache / "voc-fcn.safetensors"
 
 
 def test_a_file_put_there_by_hand_is_not_fetched(cache, monkeypatch) -> None:

@@ -11,8 +11,9 @@ import segscape
 from segscape.errors import ConfigError, ImageError, ModelError, ResourceError
 from segscape.image import Image, read_image
 from segscape.models.bundle import read_card
-from segscape.predict import predictor as module
-from segscape.predict.predictor import Predictor, bundled_models, find_model, load
+from segscape.predict import locate, predictor
+from segscape.predict.locate import bundled_models, find_model
+from segscape.predict.predictor import Predictor, load
 from segscape.preprocess import Preprocess
 from segscape.refine import crf
 from segscape.refine.crf import CrfParameters
@@ -52,7 +53,7 @@ def test_a_model_is_found_by_path_by_run_folder_and_by_name(tiny_bundle, tmp_pat
     (run / "best.safetensors").write_bytes(tiny_bundle.read_bytes())
     assert find_model(tiny_bundle) == find_model(str(tiny_bundle)) == tiny_bundle
     assert find_model(run) == run / "best.safetensors"
-    monkeypatch.setattr(module, "_WEIGHTS", tiny_bundle.parent)
+    monkeypatch.setattr(locate, "_WEIGHTS", tiny_bundle.parent)
     assert bundled_models() == {"tiny": tiny_bundle}
     assert find_model("tiny") == tiny_bundle
     monkeypatch.chdir(tmp_path)
@@ -64,13 +65,13 @@ def test_a_model_is_found_by_path_by_run_folder_and_by_name(tiny_bundle, tmp_pat
 
 @pytest.mark.parametrize("name", ["treet", "no/such/file.safetensors", "x" * 400, "a\0b"])
 def test_an_unknown_model_names_those_there_are(monkeypatch, tiny_bundle, name):
-    monkeypatch.setattr(module, "_WEIGHTS", tiny_bundle.parent)
+    monkeypatch.setattr(locate, "_WEIGHTS", tiny_bundle.parent)
     with pytest.raises(ModelError, match=r"no model .*(bundled models \(tiny\)|cannot be looked at)"):
         load(name)
 
 
 def test_without_bundled_models_it_says_none(monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "_WEIGHTS", tmp_path)
+    monkeypatch.setattr(locate, "_WEIGHTS", tmp_path)
     with pytest.raises(ModelError, match=r"bundled models \(none\)"):
         find_model("street")
 
@@ -250,7 +251,7 @@ def test_out_of_memory_anywhere_is_a_resource_error(recorder, monkeypatch, where
     def fail(*_args: Any, **_options: Any) -> Any:
         raise MemoryError
 
-    monkeypatch.setattr(recorder.engine if where == "low_logits" else module, where, fail)
+    monkeypatch.setattr(recorder.engine if where == "low_logits" else predictor, where, fail)
     with pytest.raises(ResourceError, match="out of memory; give a smaller"):
         recorder.predict(np.zeros((8, 8, 3), np.uint8))
 
@@ -288,7 +289,7 @@ def test_many_decode_the_next_while_the_network_works(recorder, monkeypatch):
             assert decoded[following].wait(timeout=30)
         return original(batch)
 
-    monkeypatch.setattr(module, "as_image", lambda x, **o: x if isinstance(x, Image) else decode(x, **o))
+    monkeypatch.setattr(predictor, "as_image", lambda x, **o: x if isinstance(x, Image) else decode(x, **o))
     monkeypatch.setattr(recorder.engine, "low_logits", low_logits)
     assert [r.image.source for r in recorder.predict_many(range(4))] == ["0", "1", "2", "3"]
 

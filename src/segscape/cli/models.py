@@ -15,7 +15,7 @@ def list_models(*, json_: Json = False) -> int:
     from rich.table import Table
 
     from segscape.models.bundle import read_card
-    from segscape.predict.predictor import bundled_models
+    from segscape.predict.locate import bundled_models
 
     cards = {name: read_card(path) for name, path in bundled_models().items()}
     if json_:
@@ -43,7 +43,7 @@ def show(name: str, /, *, json_: Json = False) -> int:
         A bundled model, a bundle or a run folder.
     """
     from segscape.models.bundle import read_card
-    from segscape.predict.predictor import find_model
+    from segscape.predict.locate import find_model
 
     card = read_card(find_model(name)).to_dict()
     if json_:

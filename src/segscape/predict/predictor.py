@@ -7,11 +7,11 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from segscape.errors import ConfigError, ModelError, ResourceError
+from segscape.errors import ConfigError, ResourceError
 from segscape.image import MAX_PIXELS, Image, as_image
+from segscape.predict.locate import find_model
 from segscape.predict.regions import regions_from_label_map
 from segscape.preprocess import Preprocess
 from segscape.refine import crf
@@ -24,43 +24,7 @@ from segscape.runtime.inference import classify, probabilities, run_network
 if TYPE_CHECKING:
     from segscape.models.bundle import ModelCard
 
-_WEIGHTS = Path(__file__).parent.parent / "weights"
-PUBLISHED_MODELS = ("coco-maskrcnn", "coco-maskrcnn-v2", "voc-deeplab", "voc-fcn")
 REFINEMENTS = ("model", "none", "crf")
-
-
-def bundled_models() -> dict[str, Path]:
-    """The models that come with the package: name to bundle."""
-    return {path.stem: path for path in sorted(_WEIGHTS.glob("*.safetensors"))}
-
-
-def find_model(name: str | os.PathLike[str]) -> Path:
-    """The bundle of a bundled or published model's name, of a .safetensors file, or of a run folder (its best).
-
-    Published models (`segscape.models.published`) are downloaded on first use.
-
-    Raises:
-        ModelError: there is none.
-    """
-    text = os.fsdecode(name)
-    path = Path(text)
-    if text in (known := bundled_models()):
-        return known[text]
-    if text in PUBLISHED_MODELS and not path.exists():
-        from segscape.models.published import published_bundle
-
-        return published_bundle(text)
-    try:
-        if path.is_dir() and (path / "best.safetensors").exists():
-            return path / "best.safetensors"
-        if path.exists():
-            return path
-    except OSError as error:
-        raise ModelError(f"no model {text!r}: it cannot be looked at ({error.strerror}); check the path") from error
-    raise ModelError(
-        f"no model {text!r}: not a file, nor one of the bundled models "
-        f"({', '.join(known) or 'none'}) or of those that are downloaded ({', '.join(PUBLISHED_MODELS)})"
-    )
 
 
 def load(name: str | os.PathLike[str] = "street", *, device: str = "auto") -> Predictor:

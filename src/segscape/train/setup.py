@@ -19,7 +19,7 @@ from segscape.models import OBJECT_MODELS, build_model
 from segscape.models.backbones import Backbone, load_imagenet, normalization
 from segscape.models.bundle import ModelCard, load_bundle
 from segscape.models.efficientnet_lite import SCALES
-from segscape.predict.predictor import find_model
+from segscape.predict.locate import find_model
 from segscape.preprocess import Preprocess
 from segscape.progress import Progress
 from segscape.train import logs
