@@ -9,7 +9,7 @@ import pytest
 import segscape
 from segscape.data import open_dataset
 from segscape.evaluate.groups import brightness
-from segscape.evaluate.instances import Instances
+from segscape.evaluate.image_objects import Instances
 from segscape.evaluate.matching import count, match, overlaps
 from segscape.evaluate.metrics import ConfusionMatrix
 from segscape.models.bundle import load_bundle, read_card

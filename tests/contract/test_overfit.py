@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from segscape.data import InstanceSample, Sample, open_dataset
 from segscape.data.instance_transforms import make_target
 from segscape.data.objects import Objects, objects_from_numbers
-from segscape.evaluate.instances import Instances
+from segscape.evaluate.image_objects import Instances
 from segscape.evaluate.matching import best_min_score, count, match, overlaps
 from segscape.labels import Label, LabelSet
 from segscape.losses import build_loss

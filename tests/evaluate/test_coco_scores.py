@@ -17,7 +17,7 @@ from segscape.data import open_dataset
 from segscape.data.objects import Objects
 from segscape.errors import ConfigError
 from segscape.evaluate.coco import CocoScores, average_precisions, precision_recall
-from segscape.evaluate.instances import Instances
+from segscape.evaluate.image_objects import Instances
 from segscape.labels import Label, LabelSet
 from segscape.masks import crop_to_box
 from segscape.result import Region, Segmentation

@@ -12,8 +12,8 @@ import pytest
 from segscape.data.objects import Objects
 from segscape.errors import ConfigError, DataError, InputError
 from segscape.evaluate.groups import brightness
+from segscape.evaluate.image_objects import thing_ids
 from segscape.evaluate.instance import DEFINITIONS, InstanceReport, evaluate_instances
-from segscape.evaluate.instances import thing_ids
 from segscape.evaluate.matching import best_min_score
 from segscape.labels import Label, LabelSet
 from segscape.masks import RunLengths

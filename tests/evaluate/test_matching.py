@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 
 from segscape.data.objects import Objects
 from segscape.errors import InputError
-from segscape.evaluate.instances import Instances
+from segscape.evaluate.image_objects import Instances
 from segscape.evaluate.matching import (
     THRESHOLDS,
     ImageMatches,

@@ -18,7 +18,7 @@ from segscape.cli import main
 from segscape.data import open_dataset
 from segscape.data.objects import Objects
 from segscape.errors import ConfigError, DataError, ModelError, TrainingDiverged
-from segscape.evaluate.instances import Instances
+from segscape.evaluate.image_objects import Instances
 from segscape.models.bundle import load_bundle
 from segscape.predict.predictor import Predictor, load
 from segscape.preprocess import Preprocess

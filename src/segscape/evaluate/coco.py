@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from segscape.errors import ConfigError
-from segscape.evaluate.instances import Instances
+from segscape.evaluate.image_objects import Instances
 
 COCO_DETECTIONS = 100  # of one class in one image: what `map` and its kin look at
 _AREAS = {"small": 1, "medium": 2, "large": 3}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from segscape.evaluate.instances import Instances, thing_ids
+from segscape.evaluate.image_objects import Instances, thing_ids
 from segscape.evaluate.matching import assign, merging, overlaps
 from segscape.evaluate.page import encode
 from segscape.polygons import to_polygons

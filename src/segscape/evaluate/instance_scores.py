@@ -10,7 +10,7 @@ import numpy as np
 
 from segscape.evaluate import mean_defined
 from segscape.evaluate.coco import CocoScores, average_precisions, precision_recall
-from segscape.evaluate.instances import Instances, check_things, thing_ids
+from segscape.evaluate.image_objects import Instances, check_things, thing_ids
 from segscape.evaluate.matching import (
     THRESHOLDS,
     ImageMatches,

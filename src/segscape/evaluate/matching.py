@@ -10,7 +10,7 @@ import numpy as np
 
 from segscape.errors import InputError
 from segscape.evaluate import mean_defined, ratio
-from segscape.evaluate.instances import Instances, shared_pixels
+from segscape.evaluate.image_objects import Instances, shared_pixels
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * i, 2) for i in range(9))  # IoU 0.5, 0.55 … 0.9
 _COVERED = 0.5  # share of an object that another must cover to have swallowed it

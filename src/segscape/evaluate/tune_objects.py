@@ -19,7 +19,7 @@ from segscape.data.objects import Objects
 from segscape.data.sample import Dataset, Item
 from segscape.errors import ConfigError, DataError
 from segscape.evaluate import mean_defined
-from segscape.evaluate.instances import Instances, thing_ids
+from segscape.evaluate.image_objects import Instances, thing_ids
 from segscape.evaluate.matching import ImageMatches, best_min_score, count, match, overlaps
 from segscape.files import write_text
 from segscape.predict.objects import detect, object_regions

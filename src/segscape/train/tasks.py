@@ -18,7 +18,7 @@ from segscape.data.instance_transforms import InstanceTransform
 from segscape.data.sample import Dataset, InstanceSample, Item
 from segscape.data.transforms import TrainTransform
 from segscape.evaluate.coco import COCO_DETECTIONS, CocoScores, average_precisions
-from segscape.evaluate.instances import Instances
+from segscape.evaluate.image_objects import Instances
 from segscape.evaluate.matching import best_min_score, match, overlaps
 from segscape.evaluate.metrics import ConfusionMatrix
 from segscape.losses import WeightedSum, build_loss, class_weights
