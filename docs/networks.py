@@ -27,7 +27,8 @@ from segscape.files import atomic_write, write_text
 from segscape.losses import boundary_weight_map
 from segscape.models import MODELS, build_model
 from segscape.models.network import gflops, num_parameters
-from segscape.render import color_labels, side_by_side, write_jpeg
+from segscape.render import color_labels, side_by_side
+from segscape.result_files import write_jpeg
 
 PAGE = ROOT / "docs" / "networks.md"
 PICTURES = ROOT / "docs" / "networks"

@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 import stat
 import threading
@@ -18,6 +19,12 @@ def test_a_file_is_written_and_nothing_else(tmp_path, name):
     write_text(tmp_path / name, "天空\n")
     assert listing(tmp_path) == [name]
     assert (tmp_path / name).read_bytes() == "天空\n".encode()
+
+
+def test_text_that_is_no_unicode_is_written_as_json_reads_it(tmp_path):
+    text = json.dumps("caf\udce9 天空", ensure_ascii=False)
+    write_text(tmp_path / "a.json", text)
+    assert json.loads((tmp_path / "a.json").read_text("utf-8")) == "caf\udce9 天空"
 
 
 def test_folders_are_made_and_files_replaced(tmp_path):

@@ -3,6 +3,9 @@
 >>> import segscape
 >>> result = segscape.load("street").predict("photo.jpg")   # doctest: +SKIP
 >>> result.class_areas()                                     # doctest: +SKIP
+>>> scene = result.scene()                                   # doctest: +SKIP
+>>> print(scene.describe())                                  # doctest: +SKIP
+>>> scene.find("car", touching="road")                       # doctest: +SKIP
 
 Importing this package needs numpy alone; torch is imported when a model is loaded.
 """
@@ -28,6 +31,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; at run time each name i
     from segscape.masks import RunLengths
     from segscape.predict.predictor import Predictor, load
     from segscape.result import Region, Segmentation
+    from segscape.scene.scene import Relation, Scene, SceneRegion
 
 __version__ = "0.1.0"
 # name -> module; resolved on first use (PEP 562), so that the import stays light.
@@ -46,6 +50,9 @@ _PUBLIC = {
     "RunLengths": "masks",
     "Region": "result",
     "Segmentation": "result",
+    "Relation": "scene.scene",
+    "Scene": "scene.scene",
+    "SceneRegion": "scene.scene",
     "Predictor": "predict.predictor",
     "load": "predict.predictor",
 }
@@ -60,8 +67,11 @@ __all__ = [
     "ModelError",
     "Predictor",
     "Region",
+    "Relation",
     "ResourceError",
     "RunLengths",
+    "Scene",
+    "SceneRegion",
     "Segmentation",
     "SegscapeError",
     "TrainingDiverged",

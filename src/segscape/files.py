@@ -72,5 +72,8 @@ def write_bytes(target: str | os.PathLike[str], content: bytes) -> None:
 
 
 def write_text(target: str | os.PathLike[str], content: str) -> None:
-    """Write ``content`` as UTF-8 to ``target`` atomically (see `atomic_write`)."""
-    write_bytes(target, content.encode("utf-8"))
+    """Write ``content`` as UTF-8 to ``target`` atomically (see `atomic_write`).
+
+    A file name that is not valid UTF-8 holds lone surrogates; they are written as \\udcXX, which is their JSON escape.
+    """
+    write_bytes(target, content.encode("utf-8", "backslashreplace"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import operator
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,3 +130,8 @@ class LabelSet:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             snippet = json.dumps(data, default=str)[:200]
             raise InputError(f"not a label set ({type(error).__name__}: {error}): {snippet}") from error
+
+
+def hex_color(color: Iterable[int]) -> str:
+    """An RGB colour, three integers in 0…255, as ``#rrggbb``."""
+    return "#{:02x}{:02x}{:02x}".format(*map(int, color))

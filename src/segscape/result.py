@@ -17,6 +17,7 @@ from segscape.polygons import to_polygons
 
 if TYPE_CHECKING:
     from segscape.image import Image
+    from segscape.scene.scene import Scene
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,12 @@ class Segmentation:
                 counts[region.label] += region.area_px
         return {label.name: int(counts[i]) for i, label in enumerate(self.label_set) if counts[i]}
 
+    def scene(self, *, min_area_px: int | None = None) -> Scene:
+        """What the masks mean: regions, relations, sentences; see `segscape.scene.build.build_scene`."""
+        from segscape.scene.build import build_scene
+
+        return build_scene(self, min_area_px=min_area_px)
+
     def to_dict(self, *, polygons: bool = True) -> dict[str, Any]:
         """As plain JSON types.
 
@@ -170,6 +177,6 @@ class Segmentation:
 
     def save(self, folder: str | os.PathLike[str], stem: str | None = None) -> dict[str, Path]:
         """Write STEM.overlay.jpg, STEM.labels.png and STEM.json into ``folder``; returns the paths by kind."""
-        from segscape.render import save_segmentation
+        from segscape.result_files import save_segmentation
 
         return save_segmentation(self, Path(folder), stem)

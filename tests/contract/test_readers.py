@@ -227,6 +227,19 @@ class TestRealCamvid:
         assert train.class_pixels.sum() + train.ignored_pixels == 367 * 360 * 480
 
 
+class TestAde20k(ReaderContract):
+    kind = "ade20k"
+
+    def make(self, root):
+        write(root, ["training/ADE_train_00000001", "training/ADE_train_00000002"], [[0, 1, 150], [3, 3, 8]])
+        write(root, ["validation/ADE_val_00000001"], [[0, 1, 150], [3, 3, 8]])
+        (root / "labels").rename(root / "annotations")
+
+    def test_other_is_ignored_and_classes_count_from_0(self, dataset):
+        assert dataset.read(dataset.split("val")[0]).labels.tolist() == [[255, 0, 149], [2, 2, 7]]
+        assert (len(dataset.label_set), dataset.label_set.ignore_index) == (150, 255)
+
+
 class TestMembranes(ReaderContract):
     kind = "membranes"
 

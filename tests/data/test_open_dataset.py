@@ -94,6 +94,7 @@ def test_readers_are_a_plain_table():
         "numbered",
         "cityscapes",
         "voc",
+        "ade20k",
         "coco",
         "labelme",
         "yolo",

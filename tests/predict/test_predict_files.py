@@ -14,7 +14,7 @@ from PIL import Image as PilImage
 from segscape.errors import ConfigError, ImageError, InputError, ResourceError
 from segscape.predict import files as module
 from segscape.predict.files import predict_files, unique_stems
-from segscape.render import safe_stem
+from segscape.result_files import safe_stem
 
 KINDS = {"overlay": ".overlay.jpg", "labels": ".labels.png", "json": ".json"}
 

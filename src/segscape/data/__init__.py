@@ -6,7 +6,19 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from segscape.data import camvid, cityscapes, coco, labelme, mask_folder, membranes, nuclei, numbered, voc, yolo
+from segscape.data import (
+    ade20k,
+    camvid,
+    cityscapes,
+    coco,
+    labelme,
+    mask_folder,
+    membranes,
+    nuclei,
+    numbered,
+    voc,
+    yolo,
+)
 from segscape.data.objects import Objects
 from segscape.data.sample import Dataset, Fault, InstanceSample, Item, Sample
 from segscape.errors import DataError
@@ -21,6 +33,7 @@ READERS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Dataset]]] = {
     numbered.KIND: (numbered.detect, numbered.open_numbered),
     cityscapes.KIND: (cityscapes.detect, cityscapes.open_cityscapes),
     voc.KIND: (voc.detect, voc.open_voc),
+    ade20k.KIND: (ade20k.detect, ade20k.open_ade20k),
     coco.KIND: (coco.detect, coco.open_coco),
     labelme.KIND: (labelme.detect, labelme.open_labelme),
     yolo.KIND: (yolo.detect, yolo.open_yolo),

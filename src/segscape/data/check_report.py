@@ -11,6 +11,7 @@ import numpy as np
 from segscape.data.frequencies import ClassFrequencies
 from segscape.data.sample import Fault
 from segscape.labels import LabelSet
+from segscape.text import printable
 
 _SIZES_SHOWN = 3
 
@@ -171,7 +172,7 @@ class CheckReport:
         verdict = "ready to train" if self.ok else "not ready to train"
         out.append(f"{verdict}: {_count(len(self.errors), 'error')}, {_count(len(self.warnings), 'warning')}")
         # Names come from the user's disk: a newline or a terminal's control code in one stays harmless.
-        return ["".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in out]
+        return [printable(line) for line in out]
 
 
 def _describe(stats: SplitStats) -> str:

@@ -86,6 +86,25 @@ CITYSCAPES = LabelSet(
 )
 """The 8 classes of Cityscapes (Cordts et al. 2016) that are told apart object by object."""
 
+CITYSCAPES_19 = LabelSet(
+    "cityscapes-19",
+    (
+        Label("road", (128, 64, 128), "道路"),
+        Label("sidewalk", (244, 35, 232), "人行道"),
+        Label("building", (70, 70, 70), "建筑"),
+        Label("wall", (102, 102, 156), "墙"),
+        Label("fence", (190, 153, 153), "围栏"),
+        Label("pole", (153, 153, 153), "杆"),
+        Label("traffic light", (250, 170, 30), "交通灯"),
+        Label("traffic sign", (220, 220, 0), "交通标志"),
+        Label("vegetation", (107, 142, 35), "植被"),
+        Label("terrain", (152, 251, 152), "绿地"),
+        Label("sky", (70, 130, 180), "天空"),
+        *CITYSCAPES,
+    ),
+)
+"""The 19 classes that Cityscapes' semantic task is evaluated on, in the order of their train ids."""
+
 
 def things_called(root: Path, names: Sequence[str]) -> LabelSet:
     """The label set of a data set that says no more of its classes than their names, in the order of their ids.

@@ -14,8 +14,8 @@ from segscape.errors import ConfigError, InputError, ResourceError
 from segscape.image import MAX_PIXELS, Image, read_image
 from segscape.predict.panoptic_predictor import PanopticPredictor
 from segscape.predict.predictor import Predictor
-from segscape.render import RESULT_SUFFIXES, safe_stem
 from segscape.result import Segmentation
+from segscape.result_files import RESULT_SUFFIXES, safe_stem
 
 _AHEAD = 2  # images decoded or written at once besides the one in the network: bounds the memory
 

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from segscape.errors import InputError
-from segscape.files import write_bytes
+from segscape.files import write_text
 from segscape.labels import LabelSet
-from segscape.render import safe_stem, write_png
 from segscape.result import Region, Segmentation
+from segscape.result_files import safe_stem, write_png
 
 JSON_NAME, PNG_FOLDER = "panoptic.json", "panoptic"
 
@@ -114,6 +114,5 @@ def save_coco_panoptic(results: Iterable[tuple[int, str, Segmentation]], folder:
     ]
     document = {"images": images, "annotations": annotations, "categories": categories}
     text = json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n"
-    # A file name that is not valid UTF-8 holds lone surrogates; their backslash form is their JSON escape.
-    write_bytes(folder / JSON_NAME, text.encode("utf-8", "backslashreplace"))
+    write_text(folder / JSON_NAME, text)
     return folder / JSON_NAME

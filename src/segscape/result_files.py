@@ -1,0 +1,121 @@
+"""Files of a segmentation: the overlay as JPEG, label maps as palette PNG, the result as JSON.
+
+Files are made from arrays alone, so no metadata of an input (a place in its EXIF, a colour profile, a comment) ever
+reaches an output, and are written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from segscape.files import atomic_write, write_bytes, write_text
+from segscape.labels import LabelSet
+from segscape.render import check_rgb, overlay, palette_of
+
+if TYPE_CHECKING:
+    from segscape.result import Segmentation
+
+_MAX_JPEG_SIDE_PX = 65500
+_MAX_STEM_BYTES = 200  # file systems take 255 for a whole name
+RESULT_SUFFIXES = {"overlay": ".overlay.jpg", "labels": ".labels.png", "json": ".json"}
+
+
+def write_label_png(path: str | os.PathLike[str], label_map: np.ndarray, label_set: LabelSet) -> None:
+    """Write a (H, W) label map without loss: uint8 as a palette PNG in the label set's colours, uint16 as grey.
+
+    Raises:
+        InputError, ResourceError: see `segscape.files.atomic_write`.
+    """
+    from PIL import Image
+
+    table = palette_of(label_map, label_set)
+    if label_map.dtype == np.uint16:
+        write_bytes(path, _encode(".png", label_map))
+        return
+    picture = Image.fromarray(np.ascontiguousarray(label_map))
+    picture.putpalette(table.tobytes())
+    with atomic_write(path) as temporary:
+        picture.save(temporary, format="PNG")
+
+
+def write_png(path: str | os.PathLike[str], pixels: np.ndarray) -> None:
+    """Write (H, W, 3) uint8 RGB as PNG, without loss.
+
+    Raises:
+        InputError, ResourceError: see `segscape.files.atomic_write`.
+    """
+    check_rgb(pixels)
+    write_bytes(path, _encode(".png", pixels[..., ::-1]))
+
+
+def write_jpeg(path: str | os.PathLike[str], pixels: np.ndarray, quality: int = 92) -> None:
+    """Write (H, W, 3) uint8 RGB as JPEG with full colour resolution; sides over 65500 px are scaled down to that.
+
+    Raises:
+        InputError, ResourceError: see `segscape.files.atomic_write`.
+    """
+    import cv2
+
+    check_rgb(pixels)
+    height, width = pixels.shape[:2]
+    if (scale := _MAX_JPEG_SIDE_PX / max(height, width)) < 1:
+        size = (max(1, int(width * scale)), max(1, int(height * scale)))
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    full_color = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
+    write_bytes(path, _encode(".jpg", pixels[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, quality, *full_color)))
+
+
+def save_segmentation(segmentation: Segmentation, folder: Path, stem: str | None = None) -> dict[str, Path]:
+    """Write what a segmentation holds into ``folder`` (made if missing), each file whole or not at all.
+
+    Args:
+        segmentation: to write.
+        folder: where to.
+        stem: of the file names; None takes that of the image's source, or "image". Path separators become "_".
+
+    Returns:
+        "overlay": STEM.overlay.jpg, if the image was kept; "labels": STEM.labels.png, if there is a label map;
+        "json": STEM.json (UTF-8).
+
+    Raises:
+        InputError, ResourceError: see `segscape.files.atomic_write`.
+    """
+    image = segmentation.image
+    if stem is None:
+        source = image.source if image is not None else ""
+        stem = "" if re.fullmatch("<.*>", source) else Path(source).stem  # "<array>" names no file
+    base = folder / safe_stem(stem)
+    paths: dict[str, Path] = {}
+    if image is not None:
+        paths["overlay"] = base.with_name(base.name + RESULT_SUFFIXES["overlay"])
+        write_jpeg(paths["overlay"], overlay(image.pixels, segmentation))
+    if segmentation.label_map is not None:
+        paths["labels"] = base.with_name(base.name + RESULT_SUFFIXES["labels"])
+        write_label_png(paths["labels"], segmentation.label_map, segmentation.label_set)
+    paths["json"] = base.with_name(base.name + RESULT_SUFFIXES["json"])
+    text = json.dumps(segmentation.to_dict(), ensure_ascii=False, allow_nan=False) + "\n"
+    write_text(paths["json"], text)
+    return paths
+
+
+def safe_stem(stem: str) -> str:
+    """A file stem that stays within its folder and a file system's limit on names; different ones stay different."""
+    stem = re.sub(r"[/\\\0]", "_", stem)
+    raw = stem.encode("utf-8", "surrogateescape")
+    if len(raw) > _MAX_STEM_BYTES:
+        stem = raw[:_MAX_STEM_BYTES].decode("utf-8", "ignore") + "-" + hashlib.sha256(raw).hexdigest()[:8]
+    return stem if stem.strip(". ") else "image"
+
+
+def _encode(suffix: str, array: np.ndarray, options: Sequence[int] = ()) -> bytes:
+    import cv2
+
+    return cv2.imencode(suffix, np.ascontiguousarray(array), list(options))[1].tobytes()
