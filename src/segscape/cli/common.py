@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from segscape.errors import ConfigError
+from segscape.text import printable as plain
+
+if TYPE_CHECKING:
+    from segscape.predict.panoptic_predictor import PanopticPredictor
+    from segscape.predict.predictor import Predictor
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document and nothing else.")]
 Quiet = Annotated[bool, Parameter(name="--quiet", negative="", help="Show no progress.")]
@@ -37,13 +44,29 @@ def complain(text: str) -> None:
     print(f"segscape: {plain(text, keep_lines=True)}", file=sys.stderr)
 
 
-def plain(text: str, *, keep_lines: bool = False) -> str:
-    """Text that cannot play tricks on the terminal: control characters are escaped (file names may hold any)."""
-    return "".join(
-        c if c.isprintable() or (keep_lines and c == "\n") else c.encode("unicode_escape").decode() for c in text
-    )
-
-
 def print_json(document: Any) -> None:
     json.dump(document, sys.stdout, ensure_ascii=False, allow_nan=False)
     sys.stdout.write("\n")
+
+
+def open_predictor(model: str, panoptic: str, device: str, fusion: Path | None = None) -> Predictor | PanopticPredictor:
+    """What --model, or --panoptic and --fusion instead of it, name."""
+    from segscape.predict.panoptic import read_fusion
+    from segscape.predict.panoptic_predictor import load_panoptic
+    from segscape.predict.predictor import load
+
+    if fusion and not panoptic:
+        raise ConfigError("--fusion says how --panoptic joins two models; give both")
+    if not panoptic:
+        return load(model, device=device)
+    if model != "street":
+        raise ConfigError("--panoptic names both models; leave --model out")
+    return load_panoptic(panoptic, device=device, parameters=read_fusion(fusion) if fusion else None)
+
+
+def complain_of(failed: Sequence[Mapping[str, str]], num_files: int, rest: str = "the others are done") -> None:
+    """Say each file's error, and of how many."""
+    for failure in failed:
+        complain(failure["error"])
+    if failed and num_files > 1:
+        complain(f"{len(failed)} of {num_files} inputs failed; {rest}")

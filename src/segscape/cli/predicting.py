@@ -8,8 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from segscape.cli.common import Json, Quiet, complain, print_json, say
-from segscape.errors import ConfigError
+from segscape.cli.common import Json, Quiet, complain_of, open_predictor, print_json, say
 from segscape.progress import Progress
 
 
@@ -62,23 +61,12 @@ def predict(
     """
     from segscape.image import image_files
     from segscape.predict.files import predict_files, unique_stems
-    from segscape.predict.panoptic import read_fusion
     from segscape.predict.panoptic_export import save_coco_panoptic
-    from segscape.predict.panoptic_predictor import load_panoptic
-    from segscape.predict.predictor import load
 
     files = image_files(inputs)
     kinds = tuple(kind for kind in tta.split(",") if kind)
     folder = out or (None if json_ else Path("segscape-out"))
-    if fusion and not panoptic:
-        raise ConfigError("--fusion says how --panoptic joins two models; give both")
-    if panoptic and model != "street":
-        raise ConfigError("--panoptic names both models; leave --model out")
-    parameters = read_fusion(fusion) if fusion else None
-    if panoptic:
-        predictor = load_panoptic(panoptic, device=device, parameters=parameters)
-    else:
-        predictor = load(model, device=device)
+    predictor = open_predictor(model, panoptic, device, fusion)
     progress = Progress(quiet=quiet or len(files) == 1)
     results, failed, codes, stems = [], [], [], unique_stems(files)
     options: dict[str, Any] = {"tta": kinds, "long_side": size, "refine": refine, "min_score": min_score}
@@ -107,10 +95,7 @@ def predict(
         print_json({"model": predictor.id, "results": results, "failed": failed, **extra})
     elif joined:
         say(f"  {joined}")
-    for failure in failed:
-        complain(failure["error"])
-    if failed and len(files) > 1:
-        complain(f"{len(failed)} of {len(files)} inputs failed; the others are done")
+    complain_of(failed, len(files))
     return max(codes, default=0)
 
 
