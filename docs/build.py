@@ -16,13 +16,18 @@ from segscape.losses import LOSSES
 from segscape.models import MODELS, OBJECT_MODELS, network_class
 from segscape.models.bundle import ModelCard, read_card
 from segscape.predict.locate import bundled_models
-from segscape.render import side_by_side, write_jpeg
+from segscape.render import side_by_side
+from segscape.result_files import write_jpeg
 from segscape.train.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
 VERBS = (
     "",
     "predict",
+    "describe",
+    "report",
+    "index",
+    "query",
     "train",
     "repeat",
     "evaluate",

@@ -1,7 +1,8 @@
-"""`make demo`: the bundled models on the example photos, through the public interface alone.
+"""`make demo`: the bundled models on the example photos: masks, pictures, sentences in two languages, a report.
 
-Writes overlay, label map and JSON of each photo, and overview.jpg with everything in one picture. Where the CamVid data
-set lies beside the repository, three of its test images follow, beside their truth.
+Writes overlay, label map and JSON of each photo, the graph of who lies how to whom, report.html, and overview.jpg with
+all overlays in one picture. Where the CamVid data set lies beside the repository, three of its test images follow,
+beside their truth.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ import numpy as np
 
 import segscape
 from segscape.data import open_dataset
-from segscape.render import color_labels, side_by_side, write_jpeg
+from segscape.render import color_labels, side_by_side
+from segscape.report.page import write_report
+from segscape.result_files import write_jpeg
+from segscape.scene.graph import write_graph
 
 ROOT = Path(__file__).parents[1]
 PHOTOS = ROOT / "examples" / "photos"
@@ -28,19 +32,25 @@ def main() -> None:
 
     start = time.perf_counter()
     predictor = segscape.load("street")
-    rows = [photo_row(predictor, path, out, start) for path in sorted(PHOTOS.glob("*.jpg"))]
-    rows.append(photo_row(segscape.load("nuclei"), PHOTOS / "cells.png", out, start))
+    models = [(predictor, path) for path in sorted(PHOTOS.glob("*.jpg"))]
+    models.append((segscape.load("nuclei"), PHOTOS / "cells.png"))
+    rows, scenes = [], []
+    for model, path in models:
+        result = model.predict(path)
+        rows.append(photo_row(result, path, out, start))
+        scenes.append(result.scene())
+        say_scene(scenes[-1], out)
     if CAMVID.exists():
         rows += camvid_rows(predictor)
     width = max(row.shape[1] for row in rows)
     padded = [np.pad(row, ((0, 12), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
     write_jpeg(out / "overview.jpg", np.concatenate(padded))
     print(f"all in one picture: {out / 'overview.jpg'}")
+    print(f"to read, in a browser: {write_report(scenes, out, title='Demo')['report']}")
 
 
-def photo_row(predictor: segscape.Predictor, path: Path, out: Path, start: float) -> np.ndarray:
-    """Segment one photo, say what was found, and give photo and overlay side by side."""
-    result = predictor.predict(path)
+def photo_row(result: segscape.Segmentation, path: Path, out: Path, start: float) -> np.ndarray:
+    """Write what was found in one photo, say it in numbers, and give photo and overlay side by side."""
     elapsed = time.perf_counter() - start
     written = result.save(out)
     pixels = result.size[0] * result.size[1]
@@ -50,7 +60,16 @@ def photo_row(predictor: segscape.Predictor, path: Path, out: Path, start: float
         shares = f"{len(result.regions)} objects, {shares}"
     print(f"{path.name}: {shares}   ({sum(result.timings_ms.values()):.0f} ms; {elapsed:.1f} s since the start)")
     print(f"  {written['overlay']}")
-    return side_by_side([(path.name, image_pixels(result)), (predictor.card.name, result.plot())])
+    return side_by_side([(path.name, image_pixels(result)), (result.model.partition("@")[0], result.plot())])
+
+
+def say_scene(scene: segscape.Scene, out: Path) -> None:
+    """Say what the masks mean, in both languages, and draw how the regions lie to one another."""
+    print(f"  {scene.describe('en')}")
+    print(f"  {scene.describe('zh', 'short')}")
+    path = out / f"{Path(scene.source).stem}.graph.jpg"
+    write_graph(scene, path)
+    print(f"  {path}")
 
 
 def camvid_rows(predictor: segscape.Predictor) -> list[np.ndarray]:

@@ -6,12 +6,12 @@ import builtins
 import importlib.util
 import re
 import shlex
-import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 from segscape.cli import app
@@ -20,6 +20,7 @@ from segscape.losses import LOSSES
 from segscape.models import MODELS
 from segscape.models.bundle import read_card
 from segscape.predict.locate import bundled_models
+from segscape.result_files import write_jpeg
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -134,13 +135,32 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert missing == []
 
 
-def test_readme_snippet_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (snippet,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-    shutil.copy(ROOT / "examples" / "photos" / "street.jpg", tmp_path / "photo.jpg")
-    monkeypatch.chdir(tmp_path)
-    exec(snippet, {})
-    names = {path.name for path in (tmp_path / "results").iterdir()}
-    assert names == {"photo.overlay.jpg", "photo.labels.png", "photo.json"}
+def run_snippets(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """All Python of a page, one after another, where before.jpg and photo.jpg are two streets; its names."""
+    for name, photo in (("before.jpg", "crossing.jpg"), ("photo.jpg", "street.jpg")):
+        scaled = read_image(ROOT / "examples" / "photos" / photo).pixels[::3, ::3]
+        write_jpeg(folder / name, np.ascontiguousarray(scaled))
+    monkeypatch.chdir(folder)
+    names: dict[str, Any] = {}
+    for snippet in re.findall(r"```python\n(.*?)```", page.read_text(), re.S):
+        exec(snippet, names)
+    return names
+
+
+def test_readme_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = run_snippets(ROOT / "README.md", tmp_path, monkeypatch)
+    assert {path.name for path in (tmp_path / "results").iterdir()} == {
+        "photo.overlay.jpg",
+        "photo.labels.png",
+        "photo.json",
+    }
+    assert names["scene"].regions
+
+
+def test_scene_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = run_snippets(ROOT / "docs" / "scene.md", tmp_path, monkeypatch)
+    assert names["clause"].regions
+    assert (tmp_path / "photo.graph.dot").exists()
 
 
 def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,4 +173,8 @@ def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     for photo in photos:
         assert photo.name in said
         assert (tmp_path / f"{photo.stem}.overlay.jpg").stat().st_size > 10_000
+        assert (tmp_path / f"{photo.stem}.graph.jpg").stat().st_size > 10_000
+    assert "64 nuclei" in said
+    assert "街景" in said
     assert (tmp_path / "overview.jpg").stat().st_size > 50_000
+    assert "cells.png" in (tmp_path / "report.html").read_text("utf-8")

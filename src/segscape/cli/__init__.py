@@ -15,9 +15,12 @@ from cyclopts import App, CycloptsError
 from segscape import __version__
 from segscape.cli.common import complain
 from segscape.cli.data import check, convert
+from segscape.cli.describing import describe
 from segscape.cli.measuring import evaluate, tune_crf, tune_objects
 from segscape.cli.models import list_models, show
 from segscape.cli.predicting import predict
+from segscape.cli.reporting import report
+from segscape.cli.storing import index, query
 from segscape.cli.training import repeat, train
 from segscape.errors import ResourceError, SegscapeError
 
@@ -26,7 +29,7 @@ _EXIT_CODES = (
 )
 app = App(
     name="segscape",
-    help="Segment images; train and measure the networks that do it. Example: segscape predict photo.jpg",
+    help="Segment images and say what they mean; train and measure the networks. Example: segscape predict photo.jpg",
     help_epilogue=_EXIT_CODES,
     help_format="plaintext",
     version=__version__,
@@ -35,7 +38,7 @@ app = App(
 )
 data_app = App(name="data", help="Look at a data set before training on it, and convert it.")
 models_app = App(name="models", help="Models that come with Segscape, and what their cards say.")
-for verb in (predict, train, repeat, evaluate, tune_crf, tune_objects):
+for verb in (predict, describe, report, index, query, train, repeat, evaluate, tune_crf, tune_objects):
     app.command(verb)
 app.command(data_app)
 data_app.command(check)
