@@ -490,3 +490,13 @@ def test_ctrl_c_ends_a_run_with_130(tiny_bundle, make_photo, tmp_path):
 def test_only_plain_numbers_go_onto_a_card(option, tiny_bundle, capsys):
     assert main(["evaluate", str(tiny_bundle), "nowhere", "--record", *option]) == 2
     assert "--record" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_behind_stdout_is_exit_4():
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "segscape", "models", "list", "--json"]
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment, timeout=200)
+    assert (done.returncode, len(done.stderr.splitlines())) == (4, 1)
+    assert "no space left" in done.stderr

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,21 @@ if TYPE_CHECKING:
 PAPER, INK, FAINT = (255, 255, 255), (32, 36, 44), (112, 118, 130)
 _MIN_CANVAS_PX = 240  # below it a legend cannot be read
 _MIN_FONT_PX = 12
+_LAST_LATIN, _PUNCTUATION = 0x24F, "–—…‘’“”≤≥"
+# By their file names, which PIL looks for where the system keeps fonts: Linux, Windows, macOS.
+_CHINESE_FONTS = (
+    "NotoSansCJK-Regular.ttc",
+    "NotoSansSC-Regular.otf",
+    "SourceHanSansSC-Regular.otf",
+    "wqy-microhei.ttc",
+    "wqy-zenhei.ttc",
+    "DroidSansFallbackFull.ttf",
+    "msyh.ttc",
+    "simhei.ttf",
+    "PingFang.ttc",
+    "Hiragino Sans GB.ttc",
+    "STHeiti Light.ttc",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +60,7 @@ def legend(entries: Sequence[LegendEntry], height: int, width: int, empty: str) 
     """
     width = max(width, _MIN_CANVAS_PX)
     size_px = font_size(height, width)
-    font = default_font(size_px)
+    font = font_for(size_px, [empty, *(entry.name for entry in entries)])
     margin, swatch, gap, row_px = size_px, round(size_px * 1.1), round(size_px * 0.55), round(size_px * 1.75)
     inner = width - 2 * margin
     value_px = max((font.getlength(entry.value) for entry in entries), default=0)
@@ -106,10 +122,17 @@ def font_size(height: int, width: int) -> int:
     return max(_MIN_FONT_PX, round(min((height * width) ** 0.5 * 0.028, width / 20)))
 
 
-def default_font(size_px: int) -> FreeTypeFont | ImageFont:
-    """PIL's own font, which has Latin letters and no others."""
+def font_for(size_px: int, texts: Iterable[str]) -> FreeTypeFont | ImageFont:
+    """A font that can write ``texts``: PIL's own, which has Latin letters and no others, where that is enough.
+
+    Else the first of the usual Chinese fonts that this machine has, and PIL's own, with boxes, where it has none.
+    """
     from PIL import ImageFont
 
+    if any(ord(c) > _LAST_LATIN and c not in _PUNCTUATION for text in texts for c in text):
+        for name in _CHINESE_FONTS:
+            with contextlib.suppress(OSError):
+                return ImageFont.truetype(name, size_px)
     return ImageFont.load_default(size=size_px)
 
 

@@ -16,7 +16,7 @@ from segscape.drawing import (
     LegendEntry,
     above,
     canvas_of,
-    default_font,
+    font_for,
     font_size,
     legend,
     one_line,
@@ -94,9 +94,9 @@ def side_by_side(panels: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
     for _, picture in panels:
         check_rgb(picture)
     size_px = font_size(max(p.shape[0] for _, p in panels), max(p.shape[1] for _, p in panels))
-    font = default_font(size_px)
-    margin, title_px = size_px, round(size_px * 2.2)
     titles = [one_line(title) for title, _ in panels]
+    font = font_for(size_px, titles)
+    margin, title_px = size_px, round(size_px * 2.2)
     widths = [max(p.shape[1], int(font.getlength(t)) + 1) for t, (_, p) in zip(titles, panels, strict=True)]
     height = title_px + max(p.shape[0] for _, p in panels) + margin
     canvas, draw = canvas_of(height, sum(widths) + margin * (len(panels) + 1))

@@ -6,6 +6,7 @@ import pytest
 from segscape.errors import InputError
 from segscape.labels import Label, LabelSet
 from segscape.result import Segmentation
+from segscape.scene.build import build_scene_of_tiles
 from segscape.scene.predicates import PREDICATES, predicate_called
 from segscape.scene.scene import Relation
 
@@ -72,6 +73,7 @@ def test_no_such_region(scene, number):
         ("car", {"touching": "road"}, ["car"]),
         ("car", {"on": "道路"}, ["car"]),
         ("car", {"on": 2}, ["car"]),
+        ("car", {"on": np.int64(2)}, ["car"]),
         ("car", {"on": "sky"}, []),
         (None, {"on": "road"}, ["tree", "car"]),
         (None, {"left_of": "tree"}, ["car"]),
@@ -90,12 +92,34 @@ def test_find(scene, name, relations, found):
     [
         ("bus", {}, "has no 'bus'; it has sky, road, car, tree"),
         ("car", {"on": "bus"}, "has no 'bus'"),
+        ("car", {"on": 99}, "has regions 1…4, not 99"),
+        ("car", {"on": True}, "not True"),
         ("car", {"beside_of": "road"}, "no relation 'beside_of'; it knows touching, on,"),
     ],
 )
 def test_find_refuses(scene, name, relations, message):
     with pytest.raises(InputError, match=message):
         scene.find(name, **relations)
+
+
+def test_in_tiles_it_is_the_same_scene(scene):
+    label_map = np.array([[int(c) for c in row] for row in PICTURE.split()], np.uint8)
+    tiles = [(y, x, label_map[y : y + 5, x : x + 10]) for y in (0, 5) for x in (0, 10)]
+    tiled = build_scene_of_tiles(tiles, label_map.shape, LABELS, min_area_px=1, model="test@1")
+    assert tiled.to_dict() == scene.to_dict()
+
+
+@pytest.mark.parametrize("least", [0, -3, 1.5, "a"])
+def test_the_least_area_is_a_whole_number(least):
+    with pytest.raises(InputError, match="whole number of at least 1"):
+        Segmentation((1, 1), LABELS, np.zeros((1, 1), np.uint8)).scene(min_area_px=least)
+
+
+def test_only_scenes_of_the_same_classes_are_compared(scene):
+    other = LabelSet("other", (Label("ground", (1, 1, 1)),))
+    later = Segmentation(scene.size, other, np.zeros(scene.size, np.uint8)).scene()
+    with pytest.raises(InputError, match="classes of 'tiny' .* and of 'other' .* cannot be compared"):
+        scene.diff(later)
 
 
 def test_related(scene):

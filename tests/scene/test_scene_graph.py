@@ -434,7 +434,7 @@ def test_a_name_goes_where_it_covers_nothing(taken, frame, box):
 # --- files ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("suffix", [".graphml", ".dot", ".jsonld", ".json", ".png", ".jpg", ".PNG"])
+@pytest.mark.parametrize("suffix", [".graphml", ".dot", ".jsonld", ".json", ".png", ".jpg", ".jpeg", ".PNG"])
 def test_the_suffix_decides(tmp_path, suffix):
     path = tmp_path / f"new/graph{suffix}"
     write_graph(SCENE, path)
@@ -448,7 +448,7 @@ def test_the_suffix_decides(tmp_path, suffix):
         assert path.read_text("utf-8") == to_dot(SCENE)
     else:
         with PIL.Image.open(path) as picture:
-            assert (picture.format, picture.size[0]) == ("JPEG" if suffix == ".jpg" else "PNG", 1200)
+            assert (picture.format, picture.size[0]) == ("JPEG" if suffix in (".jpg", ".jpeg") else "PNG", 1200)
 
 
 @pytest.mark.parametrize("suffix", [".graphml", ".dot", ".jsonld", ".json"])

@@ -318,5 +318,5 @@ def test_layout_counts_each_cell(label_map):
 
 @pytest.mark.parametrize("least", [0, -3])
 def test_a_threshold_below_one_is_refused(least):
-    with pytest.raises(InputError, match="min_area_px must be at least 1"):
+    with pytest.raises(InputError, match="min_area_px must be a whole number of at least 1"):
         regions_of(Segmentation((1, 1), LABELS, rows("a")), min_area_px=least)

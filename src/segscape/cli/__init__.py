@@ -6,6 +6,7 @@ Results go to stdout (tables, or one JSON document with ``--json``), progress an
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -79,5 +80,8 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("SEGSCAPE_DEBUG"):
             raise
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # what is printed goes to a full disk
+            complain("no space left to print the result; free some disk space and run it again")
+            return ResourceError.exit_code
         complain(f"a fault of Segscape's own: {type(error).__name__}: {error}; SEGSCAPE_DEBUG=1 shows where")
         return 1

@@ -24,7 +24,9 @@ def describe(
     cite: Switch = False,
     compare: Path | None = None,
     out: Path | None = None,
+    size: str = "model",
     device: str = "auto",
+    max_pixels: int = 250_000_000,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -50,8 +52,12 @@ def describe(
         A later photo of the same size: also say what appeared, vanished, moved or grew. With one input.
     out
         Also write each scene as STEM.scene.json and its relations as STEM.graph.jpg, .graphml, .dot and .jsonld.
+    size
+        Longer side in pixels at which the network sees the image, "model" (as trained) or "native".
     device
         auto, cpu, cuda, mps.
+    max_pixels
+        Larger images are refused.
     """
     from segscape.image import image_files
     from segscape.predict.files import predict_files, unique_stems
@@ -60,10 +66,11 @@ def describe(
     if compare and len(files) != 1:
         raise ConfigError(f"--compare takes one photo to compare with, got {len(files)}")
     predictor = open_predictor(model, panoptic, device)
-    later = predictor.predict(compare).scene() if compare else None
+    options: dict[str, Any] = {"long_side": size, "max_pixels": max_pixels}
+    later = predictor.predict(compare, **options).scene() if compare else None
     progress = Progress(quiet=quiet or len(files) == 1)
     results, failed, codes = [], [], []
-    outcomes = predict_files(predictor, files, None)
+    outcomes = predict_files(predictor, files, None, **options)
     for outcome, stem in zip(progress.track(outcomes, len(files), "describe"), unique_stems(files), strict=True):
         if outcome.segmentation is None:
             failed.append({"source": str(outcome.source), "error": str(outcome.error)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from segscape.cli.common import Json, Quiet, complain_of, open_predictor, print_json, say
 from segscape.errors import InputError
@@ -21,7 +21,7 @@ def report(
     out: Path,
     model: str = "street",
     panoptic: str = "",
-    lang: str = "en",
+    lang: Literal["en", "zh"] = "en",
     title: str = "",
     max_images: int = 100,
     size: str = "model",

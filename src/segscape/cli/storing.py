@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -104,7 +104,7 @@ def query(
     format_: Annotated[str, Parameter(name="--format")] = "",
     out: Path | None = None,
     limit: int = 20,
-    lang: str = "en",
+    lang: Literal["en", "zh"] = "en",
     json_: Json = False,
     quiet: Quiet = False,
 ) -> int:

@@ -119,8 +119,13 @@ def diff(before: Scene, after: Scene) -> Difference:
     Classes are matched by their names.
 
     Raises:
-        InputError: the scenes are of images of different sizes.
+        InputError: the scenes are of images of different sizes, or have no class in common.
     """
+    if not set(before.label_set.names) & set(after.label_set.names):
+        raise InputError(
+            f"scenes with the classes of {before.label_set.name!r} ({before.source!r}) and of {after.label_set.name!r} "
+            f"({after.source!r}) cannot be compared; segment both with one model"
+        )
     if before.size != after.size:
         (h0, w0), (h1, w1) = before.size, after.size
         raise InputError(

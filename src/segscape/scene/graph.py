@@ -137,10 +137,10 @@ def write_graph(scene: Scene, path: str | os.PathLike[str]) -> None:
     suffix = Path(path).suffix.lower()
     if suffix == ".png":
         write_png(path, graph_picture(scene))
-    elif suffix == ".jpg":
+    elif suffix in (".jpg", ".jpeg"):
         write_jpeg(path, graph_picture(scene))
     elif suffix in TEXTS:
         write_text(path, TEXTS[suffix](scene))
     else:
         known = ", ".join([*TEXTS, ".png", ".jpg"])
-        raise InputError(f"{os.fspath(path)!r}: a scene's graph is not written as {suffix or 'that'!r}; use {known}")
+        raise InputError(f"{os.fspath(path)!r}: a scene's graph is not written as {suffix or 'a file without suffix'}; use {known}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from segscape.drawing import FAINT, INK, PAPER, LegendEntry, above, default_font, font_size, legend, one_line
+from segscape.drawing import FAINT, INK, PAPER, LegendEntry, above, font_for, font_size, legend, one_line
 from segscape.errors import InputError
 from segscape.scene.graph import PREDICATE_COLORS
 from segscape.scene.graph_choice import chosen_relations
@@ -177,7 +177,7 @@ def _with_names(
 
     height, width = picture.shape[:2]
     size_px = max(12, round(font_size(height, width) * 0.62))
-    font, pad = default_font(size_px), size_px * 0.3
+    font, pad = font_for(size_px, (region.name for region in nodes)), size_px * 0.3
     canvas = Image.fromarray(picture)
     draw = ImageDraw.Draw(canvas, "RGBA")
     taken: list[Box] = [

@@ -7,7 +7,6 @@ lie. Tiny pieces are merged into their surround first; `segscape.scene.specks` h
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable
 from typing import Any
 
@@ -88,9 +87,9 @@ def _measured(
     scan: Scan, label_set: LabelSet, min_area_px: int | None, scored: tuple[Region, ...] = ()
 ) -> tuple[RunMap, Measures, Borders]:
     width = scan.size[1]
-    least = default_speck_px(scan.size) if min_area_px is None else operator.index(min_area_px)
-    if least < 1:
-        raise InputError(f"min_area_px must be at least 1, got {least}")
+    least = default_speck_px(scan.size) if min_area_px is None else min_area_px
+    if not isinstance(least, (int, np.integer)) or least < 1:
+        raise InputError(f"min_area_px must be a whole number of at least 1, got {least!r}")
     num_labels, num_objects = len(label_set), len(scan.objects)
     piece, num = connect(scan.first, scan.x0, scan.key, width, num_labels, num_labels + num_objects - 1)
     key = np.empty(num, np.int32)

@@ -96,6 +96,8 @@ def scan_tiles(tiles: Iterable[Tile | tuple[Any, ...]], size: tuple[int, int], l
         InputError: the tiles do not lie side by side or do not fill the image, some have confidence or pixels and some
             have not, or see `scan_label_map`.
     """
+    if min(size) < 1:
+        raise InputError(f"a label map has a size of at least 1 × 1, got {size}")
     bands = []
     for row in _tile_rows(tiles, size):
         extras = []

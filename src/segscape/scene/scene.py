@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -191,7 +192,7 @@ class Scene:
         Raises:
             InputError: there is none.
         """
-        if not 1 <= number <= len(self.regions):
+        if isinstance(number, bool) or not 1 <= (number := operator.index(number)) <= len(self.regions):
             raise InputError(f"scene of {self.source!r} has regions 1…{len(self.regions)}, not {number}")
         return self.regions[number - 1]
 
@@ -219,7 +220,7 @@ class Scene:
             regions by falling area.
 
         Raises:
-            InputError: the class or the relation is unknown.
+            InputError: the class, the relation or the id is unknown.
         """
         label = None if name is None else self._label(name)
         found = {region.id for region in self.regions if label in (None, region.label)}
@@ -228,7 +229,7 @@ class Scene:
             if predicate is None:
                 known = ", ".join(p.words[0].replace(" ", "_") for p in PREDICATES.values())
                 raise InputError(f"find knows no relation {words!r}; it knows {known}")
-            others = {wanted} if isinstance(wanted, int) else self._of_label(self._label(wanted))
+            others = self._of_label(self._label(wanted)) if isinstance(wanted, str) else {self.region(wanted).id}
             found &= {r.subject for r in self.related(predicate) if r.object in others or r.other in others}
         return [region for region in self.regions if region.id in found]
 

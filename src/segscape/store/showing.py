@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from segscape.drawing import FAINT, INK, PAPER, default_font, fitted, one_line
+from segscape.drawing import FAINT, INK, PAPER, fitted, font_for, one_line
 from segscape.errors import InputError, ResourceError
 from segscape.image import read_image
 from segscape.store.answers import Answer, Drawn, Found
@@ -113,7 +113,9 @@ def contact_sheet(answer: Answer, regions: Regions) -> np.ndarray:
         raise InputError(f"{len(answer.images)} photos do not fit on one sheet; give a --limit of {_MOST_TILES}")
     columns = min(_MOST_COLUMNS, max(2, len(answer.images)))
     rows = -(-len(answer.images) // columns)
-    (tile_height, tile_width), font = _TILE, default_font(_FONT_PX)
+    tile_height, tile_width = _TILE
+    names = (name for found in answer.images for name in (found.path, *(m.text() for m in found.matches)))
+    font = font_for(_FONT_PX, [answer.question, *names])
     step_x, step_y = tile_width + _MARGIN_PX, tile_height + 2 * _LINE_PX + _MARGIN_PX
     head_px = 2 * _LINE_PX + _MARGIN_PX
     canvas = Image.new("RGB", (columns * step_x + _MARGIN_PX, head_px + max(1, rows) * step_y), PAPER)
@@ -133,7 +135,6 @@ def contact_sheet(answer: Answer, regions: Regions) -> np.ndarray:
         canvas.paste(Image.fromarray(tile), (x + (tile_width - width) // 2, y + (tile_height - height) // 2))
         if trouble:
             write(x + 8, y + (tile_height - height) // 2 + 6, trouble, INK, tile_width - 16)
-        # The font of pictures has no Chinese.
         why = "; ".join(match.text() for match in found.matches) or ", ".join(f"#{n}" for n in found.regions)
         write(x, y + tile_height + 3, f"{found.image}  {PurePath(found.path).name}", INK, tile_width)
         write(x, y + tile_height + 3 + _LINE_PX, why, FAINT, tile_width)
