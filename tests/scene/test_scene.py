@@ -118,7 +118,7 @@ def test_the_least_area_is_a_whole_number(least):
 def test_only_scenes_of_the_same_classes_are_compared(scene):
     other = LabelSet("other", (Label("ground", (1, 1, 1)),))
     later = Segmentation(scene.size, other, np.zeros(scene.size, np.uint8)).scene()
-    with pytest.raises(InputError, match="classes of 'tiny' .* and of 'other' .* cannot be compared"):
+    with pytest.raises(InputError, match=r"classes of 'tiny' .* and of 'other' .* cannot be compared"):
         scene.diff(later)
 
 

@@ -143,4 +143,5 @@ def write_graph(scene: Scene, path: str | os.PathLike[str]) -> None:
         write_text(path, TEXTS[suffix](scene))
     else:
         known = ", ".join([*TEXTS, ".png", ".jpg"])
-        raise InputError(f"{os.fspath(path)!r}: a scene's graph is not written as {suffix or 'a file without suffix'}; use {known}")
+        given = suffix or "a file without suffix"
+        raise InputError(f"{os.fspath(path)!r}: a scene's graph is not written as {given}; use {known}")
