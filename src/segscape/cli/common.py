@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from segscape.errors import ConfigError
+from segscape.errors import ConfigError, InputError
 from segscape.text import printable as plain
 
 if TYPE_CHECKING:
+    from segscape.predict.files import Outcome
     from segscape.predict.panoptic_predictor import PanopticPredictor
     from segscape.predict.predictor import Predictor
+    from segscape.result import Segmentation
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document and nothing else.")]
 Quiet = Annotated[bool, Parameter(name="--quiet", negative="", help="Show no progress.")]
@@ -62,6 +64,19 @@ def open_predictor(model: str, panoptic: str, device: str, fusion: Path | None =
     if model != "street":
         raise ConfigError("--panoptic names both models; leave --model out")
     return load_panoptic(panoptic, device=device, parameters=read_fusion(fusion) if fusion else None)
+
+
+def successes(
+    outcomes: Iterable[Outcome], failed: list[dict[str, str]], codes: list[int]
+) -> Iterator[tuple[int, Outcome, Segmentation]]:
+    """Place, outcome and segmentation of each file that could be done; of the others ``failed`` and ``codes`` get the
+    error and its exit code."""
+    for place, outcome in enumerate(outcomes):
+        if outcome.segmentation is not None:
+            yield place, outcome, outcome.segmentation
+            continue
+        failed.append({"source": str(outcome.source), "error": str(outcome.error)})
+        codes.append(outcome.error.exit_code if outcome.error else InputError.exit_code)
 
 
 def complain_of(failed: Sequence[Mapping[str, str]], num_files: int, rest: str = "the others are done") -> None:

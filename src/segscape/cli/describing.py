@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from segscape.cli.common import Json, Quiet, Switch, complain_of, open_predictor, print_json, say
+from segscape.cli.common import Json, Quiet, Switch, complain_of, open_predictor, print_json, say, successes
 from segscape.errors import ConfigError
 from segscape.progress import Progress
 
@@ -69,17 +69,13 @@ def describe(
     options: dict[str, Any] = {"long_side": size, "max_pixels": max_pixels}
     later = predictor.predict(compare, **options).scene() if compare else None
     progress = Progress(quiet=quiet or len(files) == 1)
-    results, failed, codes = [], [], []
-    outcomes = predict_files(predictor, files, None, **options)
-    for outcome, stem in zip(progress.track(outcomes, len(files), "describe"), unique_stems(files), strict=True):
-        if outcome.segmentation is None:
-            failed.append({"source": str(outcome.source), "error": str(outcome.error)})
-            codes.append(outcome.error.exit_code if outcome.error else 2)
-            continue
-        scene = outcome.segmentation.scene()
+    results, failed, codes, stems = [], [], [], unique_stems(files)
+    outcomes = progress.track(predict_files(predictor, files, None, **options), len(files), "describe")
+    for place, outcome, segmentation in successes(outcomes, failed, codes):
+        scene = segmentation.scene()
         description = scene.describe(lang, length, cite=cite)
         difference = scene.diff(later) if later else None
-        written = _write(scene, out, stem) if out else {}
+        written = _write(scene, out, stems[place]) if out else {}
         if json_:
             entry: dict[str, Any] = {"scene": scene.to_dict(), "description": description.to_dict()}
             if difference:

@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from segscape.cli.common import Json, Quiet, complain_of, open_predictor, print_json, say
+from segscape.cli.common import Json, Quiet, complain_of, open_predictor, print_json, say, successes
 from segscape.progress import Progress
 
 
@@ -73,17 +73,14 @@ def predict(
     outcomes = predict_files(predictor, files, folder, max_pixels=max_pixels, **options)
 
     def done() -> Iterator[tuple[int, str, Any]]:
-        for number, outcome in enumerate(progress.track(outcomes, len(files), "predict"), start=1):
-            if outcome.segmentation is None:
-                failed.append({"source": str(outcome.source), "error": str(outcome.error)})
-                codes.append(outcome.error.exit_code if outcome.error else 2)
-                continue
+        tracked = progress.track(outcomes, len(files), "predict")
+        for place, outcome, segmentation in successes(tracked, failed, codes):
             if json_:
                 written = {kind: str(path) for kind, path in (outcome.written or {}).items()}
-                results.append({**outcome.segmentation.to_dict(), "written": written})
+                results.append({**segmentation.to_dict(), "written": written})
             else:
                 _say_result(outcome)
-            yield number, f"{stems[number - 1]}{outcome.source.suffix}", outcome.segmentation
+            yield place + 1, f"{stems[place]}{outcome.source.suffix}", segmentation
 
     segmented, joined = done(), None
     if panoptic and folder and (first := next(segmented, None)):  # none if every file failed

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from segscape.cli.common import Json, Quiet, complain_of, open_predictor, print_json, say
-from segscape.errors import InputError
+from segscape.cli.common import Json, Quiet, complain_of, open_predictor, print_json, say, successes
 from segscape.progress import Progress
 
 if TYPE_CHECKING:
@@ -70,12 +69,9 @@ def report(
     outcomes = predict_files(predictor, files, None, max_pixels=max_pixels, long_side=size)
 
     def scenes() -> Iterator[Scene]:
-        for outcome in Progress(quiet=quiet or len(files) == 1).track(outcomes, len(files), "report"):
-            if outcome.segmentation is None:
-                failed.append({"source": str(outcome.source), "error": str(outcome.error)})
-                codes.append(outcome.error.exit_code if outcome.error else InputError.exit_code)
-                continue
-            scene = outcome.segmentation.scene()
+        tracked = Progress(quiet=quiet or len(files) == 1).track(outcomes, len(files), "report")
+        for _, _, segmentation in successes(tracked, failed, codes):
+            scene = segmentation.scene()
             sources.append({"source": scene.source, "regions": len(scene.regions), "kind": scene.kind.name})
             yield scene
 
