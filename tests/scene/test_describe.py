@@ -17,7 +17,10 @@ from segscape.result import Region, Segmentation
 from segscape.scene.build import build_scene
 from segscape.scene.describe import describe
 from segscape.scene.predicates import PREDICATES
+from segscape.scene.say_en import English
 from segscape.scene.say_zh import Chinese
+from segscape.scene.scene import Relation
+from segscape.scene.vocabulary import number_en, number_zh, percent
 
 OTHER = LabelSet(
     "other", (Label("class 0", (0, 0, 0)), Label("spaceship", (1, 0, 0), "", True), Label("绿洲", (2, 0, 0)))
@@ -224,9 +227,76 @@ def test_what_blocks_the_way(box, en, zh):
     assert zh in str(describe(scene, "zh"))
 
 
-def test_nothing_is_said_of_a_way_that_is_not_in_view():
-    wall = street(("building", 20, 30, 90, 60))
-    assert "way ahead" not in str(describe(wall))
+@pytest.mark.parametrize(
+    ("boxes", "en", "zh"),
+    [
+        ([("building", 30, 30, 60, 50)], "A building close ahead is in the way.", "前方近处有建筑挡住去路。"),
+        ([("tree", 40, 10, 50, 34)], "The way ahead is clear up to a tree far ahead.", "前方道路畅通，远处有树木。"),
+        ([("fence", 0, 32, 90, 38)], "The way ahead is clear up to a fence.", "前方道路畅通，不远处有围栏。"),
+        (
+            [("building", 46, 20, 90, 58)],
+            "A building on the right reaches into the way ahead.",
+            "右侧的建筑挡住部分去路。",
+        ),
+        # A pole is a fifteenth of the way's width; a kerb that only grazes it is not in it; nor is a wire's width.
+        ([("pole", 44, 20, 46, 52)], "A pole close ahead is in the way.", "前方近处有杆挡住去路。"),
+        ([("fence", 0, 50, 34, 52)], "The way ahead is clear.", "前方道路畅通。"),
+        # Beyond the way there may be anything.
+        ([("building", 0, 20, 20, 60), ("pole", 70, 20, 72, 60)], "The way ahead is clear.", "前方道路畅通。"),
+    ],
+)
+def test_whatever_stands_in_the_way_is_named(boxes, en, zh):
+    scene = street(*boxes)
+    assert f" {en} " in str(describe(scene))
+    assert zh in str(describe(scene, "zh"))
+
+
+@pytest.mark.parametrize(
+    "boxes",
+    [
+        [("building", 20, 30, 90, 60)],
+        [("pavement", 0, 30, 90, 55)],
+        [("pavement", 20, 30, 90, 60)],
+        [("pavement", 0, 30, 90, 45)],
+        [("pavement", 20, 30, 90, 60), ("car", 40, 30, 50, 42)],
+        [("sky", 20, 30, 90, 60)],
+    ],
+)
+def test_nothing_is_said_of_a_way_that_is_not_road(boxes):
+    scene = street(("car", 2, 32, 6, 36), ("sign", 80, 4, 84, 8), *boxes)
+    assert scene.kind.name == "street"
+    assert "way" not in str(describe(scene))
+    assert not {"畅通", "去路", "路中"} & {str(describe(scene, "zh"))[i : i + 2] for i in range(200)}
+
+
+@pytest.mark.parametrize(
+    ("hood", "box", "said"),
+    [
+        (50, None, "The way ahead is clear."),
+        (50, (40, 36, 50, 50), "The car close ahead is in the way."),
+        (40, None, None),
+        (40, (43, 30, 47, 34), None),
+    ],
+)
+def test_the_way_begins_beyond_the_bonnet(hood, box, said):
+    labels = np.full((60, 90), CAMVID.index("sky"), np.uint8)
+    labels[30:] = CAMVID.index("road")
+    labels[hood:] = CAMVID.ignore_index
+    if box is not None:
+        labels[box[1] : box[3], box[0] : box[2]] = CAMVID.index("car")
+    text = str(describe(build_scene(Segmentation(labels.shape, CAMVID, labels), min_area_px=1)))
+    assert f" {said} " in text if said else "way" not in text
+
+
+def test_a_road_is_found_however_it_is_spelt():
+    names = LabelSet("own", tuple(replace(x, name=x.name.capitalize().replace("Lane", "LANE_")) for x in CAMVID))
+    boxes = [("Road", 0, 30, 90, 60), ("Pavement", 0, 30, 20, 60), ("Bicyclist", 40, 30, 43, 44)]
+    text = str(describe(painted(names, (60, 90), *boxes, ("Car", 80, 40, 86, 50), ground="Sky")))
+    assert text.startswith("The Road takes up 3")
+    assert "with Pavement mostly on the left" in text
+    assert "On the road" not in text
+    walker = painted(names, (60, 90), *boxes[:2], ("Pedestrian", 40, 30, 43, 44), ground="Sky")
+    assert "On the road itself: a Pedestrian ahead." in str(describe(walker))
 
 
 def test_someone_on_the_road_is_named():
@@ -354,3 +424,90 @@ def test_beyond_the_tenth_largest_a_region_is_one_of_its_class_not_another_one(l
     else:
         scene = objects(label_set, (20, 60), *boxes)
     assert Chinese(scene).ref(scene.region(11 if label_set is NUCLEI else 12)) == one
+
+
+@pytest.mark.parametrize(("count", "rest"), [(12, 0), (13, 0), (14, 2), (3600, 3588)])
+def test_a_list_of_classes_ends(count, rest):
+    side = int(np.ceil(np.sqrt(count)))
+    labels = np.minimum(np.arange(side * side), count - 1).reshape(side, side)
+    classes = tuple(Label(f"plain q{_letters(i)}", (i % 256, i // 256, 7)) for i in range(count))
+    label_set = LabelSet("many", classes, ignore_index=9000)
+    scene = build_scene(Segmentation(labels.shape, label_set, labels.astype(np.uint16)), min_area_px=1)
+    for lang, length in itertools.product(("en", "zh"), ("short", "normal", "full")):
+        assert len(str(describe(scene, lang, length))) < 800
+    (*_, last), *_ = describe(scene, "en", "full").sentences
+    together = sum(list(scene.shares.values())[12:])
+    if rest:
+        assert last.numbers == {"kinds(other)": rest, "share_together(other)": pytest.approx(together)}
+        assert len(last.regions) == rest
+    said = f", and {number_en(rest)} other classes {percent(together)} together."
+    assert str(describe(scene, "en", "full")).endswith(said) == bool(rest)
+    said = f"，其余{number_zh(rest)}类共占{percent(together, 'zh')}。".replace(" ", "")
+    assert str(describe(scene, "zh", "full")).replace(" ", "").endswith(said) == bool(rest)
+
+
+def _letters(number):
+    return "".join(chr(ord("a") + number // 26**i % 26) for i in range(3))
+
+
+@pytest.mark.parametrize("kind", ["car", "nucleus"])
+def test_many_classes_of_things_make_a_short_text_too(kind):
+    labels = np.full((121, 121), 200)
+    for i in range(200):
+        y, x = divmod(i, 15)
+        labels[8 * y + 1 : 8 * y + 7, 8 * x + 1 : 8 * x + 7] = i
+    classes = tuple(Label(f"{_letters(i)} {kind}", (i, 1, 1), "", True) for i in range(200))
+    ground = Label("road" if kind == "car" else "membrane", (1, 2, 3))
+    label_set = LabelSet("kinds", (*classes, ground), ignore_index=9000)
+    scene = build_scene(Segmentation(labels.shape, label_set, labels.astype(np.uint16)))
+    assert (scene.kind.name, len(scene.regions)) == ("street" if kind == "car" else "membranes", 201)
+    for lang, length in itertools.product(("en", "zh"), ("short", "normal", "full")):
+        text = str(describe(scene, lang, length))
+        assert len(text) < 1600
+        assert ("195" if kind == "car" and length == "short" else "188") in text
+    for sentence in describe(scene, "en", "full").sentences:
+        assert not any(unfounded(clause, label_set.names) for clause in sentence)
+
+
+@pytest.mark.parametrize(
+    ("name", "en", "zh"),
+    [
+        ("sky", "a patch of sky", "一片天空"),
+        ("road", "a stretch of road", "一段道路"),
+        ("sign", "the second-largest sign", "第二大的标志"),
+    ],
+)
+def test_what_cannot_be_counted_has_no_rank(name, en, zh):
+    boxes = [(name, 8 * i, 2, 8 * i + 4, 16 - i) for i in range(3)]
+    scene = painted(CAMVID, (90, 90), *boxes, ground="building")
+    region = [region for region in scene.regions if region.name == name][1]
+    assert English(scene).ref(region) == en
+    assert Chinese(scene).ref(region) == zh
+    assert English(scene).another(region).startswith(f"another {en.rpartition(' of ')[0].removeprefix('a ')}"[:9])
+    assert f"另一{zh[1:] if name != 'sign' else '处标志'}" in Chinese(scene).another(region)
+
+
+@pytest.mark.parametrize(
+    ("vehicle", "en", "zh"),
+    [
+        ("car", "The person is seen above the car.", "一个人出现在汽车上方。"),
+        ("motorcycle", "The person is on the motorcycle.", "人在摩托车上。"),
+    ],
+)
+def test_whose_legs_a_car_hides_is_not_on_it(vehicle, en, zh):
+    scene = objects(COCO, (60, 90), (vehicle, 20, 30, 60, 56), ("person", 34, 12, 42, 30))
+    scene = replace(scene, relations=(Relation(2, "on", 1, 0.9),))
+    text = str(describe(scene))
+    assert en in text, text
+    assert zh.removeprefix("一个") in str(describe(scene, "zh"))
+    numbers = {key for s in describe(scene).sentences for clause in s for key in clause.numbers}
+    assert {"on(#2,#1)", "count(person,on)"} <= numbers
+
+
+@pytest.mark.parametrize(("boxes", "one"), [(1, True), (2, False)])
+def test_things_that_are_not_declared_as_things_are_spoken_of_alike(boxes, one):
+    flat = LabelSet("flat", tuple(replace(label, thing=False) for label in CAMVID))
+    cars = [("car", 10, 30, 30, 50), ("car", 60, 30, 80, 50)][:boxes]
+    text = str(describe(painted(flat, (60, 90), *cars, ground="building"), "en", "full"))
+    assert ("The car covers 7% of" if one else "The cars cover 15% of") in text
+    assert "left of a car" not in text

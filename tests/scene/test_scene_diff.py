@@ -261,7 +261,7 @@ def test_relations_of_what_came_or_went_are_not_listed():
             street((2, 16, 12, 24)),
             "A car (3) appeared on the left. Road covers 48% of the picture, 50% before."
             " Sky covers 48% of the picture, 50% before.",
-            "画面左侧出现了一辆汽车（3）。道路占画面的比例由 50% 变为 48%。天空占画面的比例由 50% 变为 48%。",
+            "画面左侧出现了汽车（3）。道路占画面的比例由 50% 变为 48%。天空占画面的比例由 50% 变为 48%。",
         ),
         (
             street((2, 22, 8, 26)),
@@ -272,8 +272,8 @@ def test_relations_of_what_came_or_went_are_not_listed():
         (
             EMPTY,
             street((2, 22, 4, 26), (50, 22, 52, 26)),
-            "Two cars (3, 4) appeared.",
-            "画面中出现了两辆汽车（3、4）。",
+            "Cars in two places (3, 4) appeared.",
+            "画面中出现了两处汽车（3、4）。",
         ),
         (
             street((10, 22, 20, 30), (40, 22, 48, 30)),
@@ -310,7 +310,7 @@ def test_relations_of_what_came_or_went_are_not_listed():
             small_scene([[SKY] * 200]),
             small_scene([[SKY] * 199 + [ROAD]]),
             "The road (2) appeared on the right.",
-            "画面右侧出现了一段道路（2）。",
+            "画面右侧出现了道路（2）。",
         ),
         (
             small_scene([[SKY, ROAD] * 99]),
@@ -326,6 +326,38 @@ def test_sentences(before, after, en, zh):
     assert difference.text("zh") == zh
 
 
+@pytest.mark.parametrize(
+    ("vary", "en", "zh"),
+    [
+        (0.6, "Two cars (3, 4) appeared.", "画面中出现了两辆汽车（3、4）。"),
+        (0.5, "Cars in two places (3, 4) appeared.", "画面中出现了两处汽车（3、4）。"),
+    ],
+)
+def test_only_single_objects_are_counted(vary, en, zh):
+    before, after = np.full((40, 60), SKY), np.full((40, 60), SKY)
+    before[20:] = after[20:] = ROAD
+    after[22:26, 2:4] = after[22:26, 50:52] = CAR
+    before, after = (small_scene(label_map, vary=vary) for label_map in (before, after))
+    assert diff(before, after).text() == en
+    assert diff(before, after).text("zh") == zh
+    gone = diff(after, before)
+    assert gone.text() == en.replace("appeared", "are gone")
+    assert gone.text("zh") == zh.replace("画面中出现了", "").replace("。", "不见了。")
+
+
+def test_stuff_in_two_places_is_some_of_it():
+    after = [[CAR] * 3 + [ROAD] * 2 + [CAR] + [ROAD] * 2]
+    assert "Road in two places (2, 3) is gone." in diff(small_scene(after), small_scene([[CAR] * 8])).text()
+
+
+def test_a_list_of_classes_ends():
+    names = [f"kind {chr(ord('a') + i)}" for i in range(20)]
+    labels = LabelSet("many", tuple(Label(name, (i, 1, 1), thing=True) for i, name in enumerate(names)))
+    before, after = small_scene([[0] * 20], labels=labels), small_scene([list(range(20))], labels=labels)
+    assert "Regions of eight other classes appeared." in diff(before, after).text()
+    assert "另有八类的区域不见了。" in diff(after, before).text("zh")
+
+
 def test_many_are_counted_not_listed():
     def row(*places):
         label_map = np.full((40, 400), ROAD)
@@ -337,8 +369,8 @@ def test_many_are_counted_not_listed():
     text = diff(row(*places), row(*(x + 2 for x in places))).text()
     assert text.count("moved 2 px to the right.") == 6
     assert "4 more regions moved, grew or shrank." in text
-    assert "Ten cars (2, 3, 4, 5, 6, 7, 8, 9, …) appeared." in diff(row(), row(*places)).text()
-    assert "出现了十辆汽车（2、3、4、5、6、7、8、9、…）。" in diff(row(), row(*places)).text("zh")
+    assert "Cars in ten places (2, 3, 4, 5, 6, 7, 8, 9, …) appeared." in diff(row(), row(*places)).text()
+    assert "出现了十处汽车（2、3、4、5、6、7、8、9、…）。" in diff(row(), row(*places)).text("zh")
 
 
 def test_a_difference_as_json():

@@ -7,10 +7,12 @@ from segscape.data.label_sets import CAMVID, MEMBRANES, NUCLEI
 from segscape.data.public_sets import CITYSCAPES, CITYSCAPES_19, COCO, VOC
 from segscape.scene.say_words import WORDS
 from segscape.scene.vocabulary import (
+    ROADS,
     ROLES,
     article,
     counted_en,
     counted_zh,
+    is_one_of,
     measure_word,
     name_en,
     name_zh,
@@ -97,7 +99,8 @@ def test_role(name, role):
         ("chest of drawers", "chests of drawers", "a chest of drawers"),
         ("grass", "patches of grass", "grass"),
         ("broccoli", "portions of broccoli", "broccoli"),
-        ("sky", "skies", "the sky"),
+        ("sky", "patches of sky", "the sky"),
+        ("road", "stretches of road", "the road"),
         ("stairs", "stairs", "stairs"),
         ("tv", "TVs", "a TV"),
         ("diningtable", "dining tables", "a dining table"),
@@ -125,6 +128,8 @@ def test_english_forms(name, plurals, one):
         (1, "grass", "one patch of grass"),
         (2, "scissors", "two pairs of scissors"),
         (1, "class 3", "one region of class 3"),
+        (1, "sky", "one patch of sky"),
+        (2, "road", "two stretches of road"),
         (1, "stairs", "stairs"),
     ],
 )
@@ -150,6 +155,12 @@ def test_counted_in_english(count, name, said):
 )
 def test_counted_in_chinese(count, name, zh, said):
     assert counted_zh(count, name, zh) == said
+
+
+@pytest.mark.parametrize("name", ["road", "Road", "lane_marking", " Lane  Marking"])
+def test_a_road_however_it_is_spelt(name):
+    assert is_one_of(name, ROADS)
+    assert not is_one_of("rail" + name, ROADS)
 
 
 def test_an_unknown_label_stands_as_it_is():
@@ -184,7 +195,7 @@ def test_article(phrase, said):
 
 def test_number_words():
     assert [number_en(i) for i in (0, 1, 12, 13, 1000)] == ["no", "one", "twelve", "13", "1,000"]
-    assert [number_zh(i) for i in (1, 2, 3, 10, 11)] == ["一", "两", "三", "十", "11"]
+    assert [number_zh(i) for i in (1, 2, 3, 10, 11, 1024)] == ["一", "两", "三", "十", "11", "1,024"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 
 PUNCTUATION = " ,.;:，。；：、"
 """What may stand around a clause's words and is not its own."""
+_MOST_PARTS = 24  # of a citation; the clause itself carries all ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +72,12 @@ class Description:
 
 
 def _ranges(ids: tuple[int, ...]) -> str:
-    """As in "2, 5–9": three or more in a row are a range."""
+    """As in "2, 5–9": three or more in a row are a range; of many parts the first `_MOST_PARTS` and "…"."""
     parts: list[list[int]] = []
     for number in sorted(ids):
         if parts and number == parts[-1][-1] + 1:
             parts[-1].append(number)
         else:
             parts.append([number])
-    return ", ".join(f"{p[0]}–{p[-1]}" if len(p) > 2 else ", ".join(map(str, p)) for p in parts)
+    shown = [f"{p[0]}–{p[-1]}" if len(p) > 2 else ", ".join(map(str, p)) for p in parts[:_MOST_PARTS]]
+    return ", ".join([*shown, "…"] if len(parts) > _MOST_PARTS else shown)

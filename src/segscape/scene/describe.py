@@ -23,12 +23,14 @@ def describe(scene: Scene, lang: str = "en", length: str = "normal", *, cite: bo
     - ``count(car)``: regions of the class. Where a model does not tell objects apart these are connected pieces, said
       as "cars in three places", since touching objects are one piece.
     - ``share(road)``, ``share(#4)``: of the picture's pixels; ``share(road,left)``: of the class's pixels those in the
-      left (middle, right) third; ``share(road,bottom)``: of the cell at the bottom; ``share(none)``: without a class.
+      left (middle, right) third; ``share(road,ahead)``: of the way ahead, up to what is met on it
+      (`segscape.scene.say_way.Way`); ``share(none)``: without a class.
     - ``nearness(#4)``: as in `SceneRegion`; ``ahead(#4)``: nearness of the row where the way ahead meets it
-      (`segscape.scene.say_plan.blocking`).
+      (`segscape.scene.say_way.way_ahead`).
     - ``on(#4,#1)`` and other predicates: a relation's strength; ``gap_px(#4,#7)``; ``count(car,on)``: how many of the
       class are said to lie so.
-    - ``confidence(#4)``; ``more(unsure)`` and ``kinds(other)``: how many uncertain regions, or classes, are not named.
+    - ``confidence(#4)``; ``more(unsure)`` and ``kinds(other)``: how many uncertain regions, or classes, are not named;
+      ``share_together(other)``: what such classes cover, of the picture.
     - ``density_per_mp(nucleus)``, ``median_area_px(nucleus)`` and other statistics of `segscape.scene.say_micro`.
 
     Percentages are rounded half up. Regions are "close" from nearness 1/2 on, "far" below 1/5.

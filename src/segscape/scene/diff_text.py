@@ -12,23 +12,23 @@ from segscape.scene import say_en, say_zh
 from segscape.scene.predicates import PREDICATES
 from segscape.scene.scene import Relation, Scene, SceneRegion
 from segscape.scene.vocabulary import (
-    counted_en,
-    counted_zh,
     name_en,
     name_zh,
+    number_en,
+    number_zh,
     percent,
     plural,
     spaced,
-    with_article,
     word_of,
 )
 
 if TYPE_CHECKING:
     from segscape.scene.diff import Change, Difference
 
-_MOST_CHANGES, _MOST_RELATIONS, _MOST_SHARES, _MOST_IDS = 6, 4, 3, 8
+_MOST_CLASSES, _MOST_CHANGES, _MOST_RELATIONS, _MOST_SHARES, _MOST_IDS = 12, 6, 4, 3, 8
 _LEAST_SHARE = 0.01
 _TOLD = ("on", "inside", "in_front_of", "surrounds", "between", "touches", "near")
+_UNCOUNTED = ("mass", "unique", "name")
 _EN_WAYS = (
     "to the right",
     "to the lower right",
@@ -45,8 +45,9 @@ _ZH_WAYS = ("右", "右下方", "下", "左下方", "左", "左上方", "上", "
 def difference_in_words(difference: Difference, lang: str = "en") -> str:
     """What appeared, vanished, moved, grew or shrank, which relations began and ended, which classes cover more.
 
-    Things are told one by one, larger ones first: of those that changed at most 6 (the rest is counted), of relations
-    with a thing at most 4 that began and 4 that ended, directions never. Stuff comes and goes in pieces, so of a
+    Things are told one by one, larger ones first, and counted where a model told them apart, else "in two places": of
+    those that came or went at most 12 classes, of those that changed at most 6 (the rest is counted), of relations with
+    a thing at most 4 that began and 4 that ended, directions never. Stuff comes and goes in pieces, so of a
     stuff class is told that it is new or gone altogether, and of every class in both that its share of the picture
     changed by at least one percent of it (the 3 greatest changes). Ids are those of the later scene, "5 → 7" where a
     region had another one before, and those of the earlier scene for what is gone or ended.
@@ -58,8 +59,15 @@ def difference_in_words(difference: Difference, lang: str = "en") -> str:
         raise ConfigError(f"a difference is told in 'en' or 'zh', not in {lang!r}")
     say: _English | _Chinese = _English() if lang == "en" else _Chinese()
     before, after = difference.before, difference.after
-    sentences = [say.appeared(group, after) for group in _groups(after, difference.appeared, before)]
-    sentences += [say.gone(group, before) for group in _groups(before, difference.vanished, after)]
+    sentences = []
+    for ids, scene, other, word, rest in (
+        (difference.appeared, after, before, say.appeared, say.more_appeared),
+        (difference.vanished, before, after, say.gone, say.more_gone),
+    ):
+        groups = _groups(scene, ids, other)
+        sentences += [word(group, scene) for group in groups[:_MOST_CLASSES]]
+        if len(groups) > _MOST_CLASSES:
+            sentences.append(rest(len(groups) - _MOST_CLASSES))
     changed = [change for change in difference.kept if change.changed and _is_thing(after, change.after)]
     changed.sort(key=lambda change: change.after)
     sentences += [say.changed(change, after) for change in changed[:_MOST_CHANGES]]
@@ -131,25 +139,36 @@ class _English:
     def together(self, sentences: Sequence[str]) -> str:
         return " ".join(sentence[:1].upper() + sentence[1:] for sentence in sentences)
 
-    def _some(self, group: Sequence[SceneRegion]) -> str:
-        name = group[0].name
-        return f"{with_article(name) if len(group) == 1 else counted_en(len(group), name)} ({_ids(group, ', ')})"
+    def _some(self, group: Sequence[SceneRegion], scene: Scene) -> str:
+        return f"{say_en.English(scene).group(group)} ({_ids(group, ', ')})"
 
     def _the(self, region: SceneRegion, number: str) -> str:
         return f"the {name_en(region.name)} ({number})"
 
-    def _be(self, name: str, count: int) -> str:
-        return "are" if count > 1 or word_of(name).form == "plural" else "is"
+    def _be(self, group: Sequence[SceneRegion]) -> str:
+        form = word_of(group[0].name).form
+        # Sky in two places is some sky.
+        several = len(group) > 1 and (all(region.single for region in group) or form not in _UNCOUNTED)
+        return "are" if several or form == "plural" else "is"
 
     def appeared(self, group: Sequence[SceneRegion], scene: Scene) -> str:
         place = _place(group)
-        return f"{self._some(group)} appeared{' ' + say_en.PLACES[place] if place else ''}."
+        return f"{self._some(group, scene)} appeared{' ' + say_en.PLACES[place] if place else ''}."
 
     def gone(self, group: Sequence[SceneRegion], scene: Scene) -> str:
         place = _place(group)
         where = f" {say_en.PLACES[place]}" if place else ""
-        known = self._the(group[0], str(group[0].id)) if len(group) == 1 else self._some(group)
-        return f"{known}{where} {self._be(group[0].name, len(group))} gone."
+        known = self._the(group[0], str(group[0].id)) if len(group) == 1 else self._some(group, scene)
+        return f"{known}{where} {self._be(group)} gone."
+
+    def more_appeared(self, classes: int) -> str:
+        return f"regions of {self._more(classes)} appeared."
+
+    def more_gone(self, classes: int) -> str:
+        return f"regions of {self._more(classes)} are gone."
+
+    def _more(self, classes: int) -> str:
+        return f"{number_en(classes)} other class{'' if classes == 1 else 'es'}"
 
     def changed(self, change: Change, scene: Scene) -> str:
         what = []
@@ -173,7 +192,7 @@ class _English:
         ends = self._the(object_, str(object_.id))
         if relation.other is not None:
             ends += f" and {self._the(scene.region(relation.other), str(relation.other))}"
-        be = self._be(subject.name, 1)
+        be = self._be([subject])
         return f"{self._the(subject, str(subject.id))} {be} {word} {said} {ends}."
 
     def began(self, relation: Relation, scene: Scene) -> str:
@@ -183,7 +202,7 @@ class _English:
         return self._relation(relation, scene, "no longer")
 
     def covers(self, name: str, zh: str, before: float, after: float) -> str:
-        one = word_of(name).form in ("mass", "unique", "name")
+        one = word_of(name).form in _UNCOUNTED
         said = f"{name_en(name)} covers" if one else f"{plural(name)} cover"
         return f"{said} {percent(after)} of the picture, {percent(before)} before."
 
@@ -200,8 +219,7 @@ class _Chinese:
         return name_zh(region.name, scene.label_set[region.label].zh)
 
     def _some(self, group: Sequence[SceneRegion], scene: Scene) -> str:
-        zh = scene.label_set[group[0].label].zh
-        return f"{counted_zh(len(group), group[0].name, zh)}（{_ids(group, '、')}）"
+        return f"{say_zh.Chinese(scene).group(group)}（{_ids(group, '、')}）"
 
     def _the(self, number: int, scene: Scene) -> str:
         return f"{self._name(scene.region(number), scene)}（{number}）"
@@ -215,6 +233,12 @@ class _Chinese:
         where = f"{say_zh.PLACES[place]}的" if place else ""
         known = self._the(group[0].id, scene) if len(group) == 1 else self._some(group, scene)
         return f"{where}{known}不见了。"
+
+    def more_appeared(self, classes: int) -> str:
+        return f"另有{number_zh(classes)}类的区域出现了。"
+
+    def more_gone(self, classes: int) -> str:
+        return f"另有{number_zh(classes)}类的区域不见了。"
 
     def changed(self, change: Change, scene: Scene) -> str:
         what = []

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from segscape.scene.scene import SceneKind
-from segscape.scene.vocabulary import name_zh, normal_name, percent, role_of, spaced
+from segscape.scene.vocabulary import ROADS, WALKS, name_zh, normal_name, percent, role_of, spaced
 
 LEAST_STRENGTH = 0.4
 
@@ -46,8 +46,8 @@ class Condition:
         return [n for n in names if (said[n] in chosen or f"@{role_of(n)}" in chosen) and said[n] not in out]
 
 
-_ROADS = "road, street, lane, lane marking, crosswalk"
-_SIDEWALKS = "pavement, sidewalk, crosswalk, parking"
+_ROADS = ", ".join(ROADS)
+_SIDEWALKS = ", ".join((*WALKS, "crosswalk", "parking"))
 _ON_ROADS = (
     "@vehicle, bicyclist, cyclist, rider, motorcyclist, pedestrian - airplane, aeroplane, plane, boat, ship, train"
 )

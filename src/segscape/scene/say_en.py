@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from segscape.scene import vocabulary
 from segscape.scene.say_parts import number
-from segscape.scene.say_plan import Register, column, spans
+from segscape.scene.say_plan import Register, column, is_thing, spans
 from segscape.scene.scene import Scene, SceneRegion
 
 PLACES = {
@@ -40,6 +40,7 @@ _ROAD = {
 _SIDES = {"left": "mostly on the left", "right": "mostly on the right", "both": "on both sides"}
 _LIES = {
     "on": "on {0}",
+    "seen_above": "seen above {0}",
     "inside": "within the outline of {0}",
     "in_front_of": "in front of {0}",
     "between": "between {0} and {1}",
@@ -88,15 +89,16 @@ class English:
         """The class as such, in lists of classes: "car", "pair of skis"."""
         return vocabulary.name_en(name)
 
-    def stuff(self, name: str) -> str:
-        """A class as what covers the picture: "the road", "grass", "buildings", but of things "the two cars"."""
-        if self._scene.label_set[self._scene.label_set.index(name)].thing:
+    def stuff(self, name: str, *, known: bool = False) -> str:
+        """A class as what covers the picture: "the road", "grass", "buildings", but of things, and of what the reader
+        was told of one by one (``known``), "the two cars"."""
+        if known or self._scene.label_set[self._scene.label_set.index(name)].thing:
             return self.all_of([region for region in self._scene.regions if region.name == name])
         return f"the {vocabulary.name_en(name)}" if vocabulary.word_of(name).form == "unique" else self._kind_of(name)
 
-    def takes_plural(self, name: str) -> bool:
+    def takes_plural(self, name: str, *, known: bool = False) -> bool:
         """Whether the verb after `stuff` is plural: "buildings take", "grass takes", "the car takes"."""
-        if self._scene.label_set[self._scene.label_set.index(name)].thing:
+        if known or self._scene.label_set[self._scene.label_set.index(name)].thing:
             return sum(region.name == name for region in self._scene.regions) > 1
         return vocabulary.word_of(name).form in ("count", "pair", "plural")
 
@@ -132,22 +134,26 @@ class English:
         return _SIDES[side]
 
     def ref(self, region: SceneRegion) -> str:
-        """The region, told from others of its class: "the car", "the car on the right", "the second-largest car"."""
+        """The region, told from others of its class: "the car", "the car on the right", "the second-largest car"; of
+        what cannot be counted "a patch of sky"."""
         name = vocabulary.name_en(region.name)
         if self.register.alone(region):
             return f"the {name}"
         if self.register.alone_there(region):
             return f"the {name} {self.where(region)}"
-        rank = self.register.rank(region)
-        return f"the {_ORDINALS[rank]}largest {name}" if rank < len(_ORDINALS) else vocabulary.with_article(region.name)
+        rank, piece = self.register.rank(region), vocabulary.piece_en(region.name)
+        if piece == name and rank < len(_ORDINALS):
+            return f"the {_ORDINALS[rank]}largest {name}"
+        return vocabulary.with_article(region.name) if piece == name else f"{vocabulary.article(piece)} {piece}"
 
     def another(self, region: SceneRegion) -> str:
         """One more of its class at the same place: "another car on the left"."""
-        return f"another {vocabulary.name_en(region.name)} {self.where(region)}"
+        return f"another {vocabulary.piece_en(region.name)} {self.where(region)}"
 
     def ref_stuff(self, region: SceneRegion) -> str:
         """A region that others stand on or by: "the pavement", "a building", "grass"."""
-        if self._scene.label_set[region.label].thing or self.register.alone(region):
+        known = self.register.known(region) and is_thing(self._scene, region)
+        if known or self._scene.label_set[region.label].thing or self.register.alone(region):
             return self.ref(region)
         return vocabulary.with_article(region.name)
 

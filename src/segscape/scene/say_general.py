@@ -42,18 +42,7 @@ def general(scene: Scene, length: str, grammar: Grammar) -> list[Sentence]:
 def _opening(scene: Scene, grammar: Grammar, groups: Sequence[list[SceneRegion]], *, places: bool) -> Sentence:
     """What sort of scene, and what is in it."""
     zh = grammar.lang == "zh"
-    items = things_listed(grammar, groups[:_MOST_GROUPS], places=places)
-    rest = [region for group in groups[_MOST_GROUPS:] for region in group]
-    if rest:
-        kinds = len(groups) - _MOST_GROUPS
-        numbers = {"kinds(other)": float(kinds)}
-        numbers |= {f"count({group[0].name})": float(len(group)) for group in groups[_MOST_GROUPS:]}
-        text = (
-            f"另外{grammar.number(kinds)}类物体"
-            if zh
-            else f"{grammar.number(kinds)} other kind{'s' if kinds > 1 else ''} of things"
-        )
-        items.append(clause(text, rest, numbers))
+    items = things_listed(grammar, groups, places=places, most=_MOST_GROUPS)
     kind = _kind(scene, grammar)
     if zh:
         return sentence(f"{kind}：画面中有{{items}}。" if kind else "画面中有{items}。", items=joined(items, "zh"))

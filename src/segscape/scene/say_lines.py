@@ -8,11 +8,13 @@ from dataclasses import replace
 from segscape.scene.clauses import Clause
 from segscape.scene.say_en import English
 from segscape.scene.say_parts import Sentence, clause, joined, listed, sentence
-from segscape.scene.say_plan import UNSURE, by_class, side_of, side_shares, worth_saying
+from segscape.scene.say_plan import UNSURE, by_class, only_seen_above, side_of, side_shares, worth_saying
 from segscape.scene.say_zh import Chinese
 from segscape.scene.scene import Relation, Scene, SceneRegion
 
 Grammar = English | Chinese
+MOST_CLASSES = 12
+"""In a list; those beyond are counted."""
 _MOST_PLACES = 3
 _LEAST_SHARE = 0.002
 _DISTANCES = ("near", "middle", "far", None)
@@ -28,9 +30,12 @@ def nearness_numbers(group: Iterable[SceneRegion]) -> dict[str, float]:
     return {f"nearness(#{r.id})": r.nearness for r in group if r.nearness is not None}
 
 
-def things_listed(grammar: Grammar, groups: Sequence[Sequence[SceneRegion]], *, places: bool) -> list[Clause]:
+def things_listed(
+    grammar: Grammar, groups: Sequence[Sequence[SceneRegion]], *, places: bool, most: int = MOST_CLASSES
+) -> list[Clause]:
     """Each class of things with how many there are and where, what matters most first: "two cars (ahead and on the
-    left)", "a dog in the centre"."""
+    left)", "a dog in the centre". Classes beyond ``most`` are counted: "five other kinds of things"."""
+    groups, rest = groups[:most], groups[most:]
     items, again = [], grammar.lang == "zh" and not places and any(len(group) > 1 for group in groups)
     for group in groups:
         one_place = places and len({grammar.where(region) for region in group}) == 1
@@ -38,7 +43,40 @@ def things_listed(grammar: Grammar, groups: Sequence[Sequence[SceneRegion]], *, 
         again = again or (len(group) > 1 and grammar.lang == "en")
         text = _placed(grammar, group, said) if places else said
         items.append(clause(text, group, {f"count({group[0].name})": float(len(group))} | nearness_numbers(group)))
-    return items
+    return items + other_kinds(grammar, rest)
+
+
+def first_and_rest(names: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Those of a list that are named, and the others; a single other one is named as well."""
+    most = MOST_CLASSES + 1 if len(names) == MOST_CLASSES + 1 else MOST_CLASSES
+    return names[:most], names[most:]
+
+
+def other_kinds(grammar: Grammar, groups: Sequence[Sequence[SceneRegion]]) -> list[Clause]:
+    """One clause of how many more classes of things there are; none without."""
+    if not groups:
+        return []
+    kinds = len(groups)
+    numbers = {"kinds(other)": float(kinds)} | {f"count({group[0].name})": float(len(group)) for group in groups}
+    if grammar.lang == "zh":
+        text = f"另外{grammar.number(kinds)}类物体"
+    else:
+        text = f"{grammar.number(kinds)} other kind{'s' if kinds > 1 else ''} of things"
+    return [clause(text, [region for group in groups for region in group], numbers)]
+
+
+def other_classes(scene: Scene, grammar: Grammar, names: Sequence[str], template: str) -> list[Clause]:
+    """One clause of how many more classes there are (two at least) and what they cover, by ``template``, or none."""
+    if not names:
+        return []
+    left_out, share = set(names), sum(scene.shares[name] for name in names)
+    if grammar.lang == "zh":
+        said = f"其余{grammar.number(len(names))}类"
+    else:
+        said = f"{grammar.number(len(names))} other classes"
+    text = template.format(said, grammar.percent(share))
+    regions = [region for region in scene.regions if region.name in left_out]
+    return [clause(text, regions, {"kinds(other)": float(len(names)), "share_together(other)": share})]
 
 
 def _placed(grammar: Grammar, group: Sequence[SceneRegion], said: str) -> str:
@@ -56,20 +94,25 @@ def _placed(grammar: Grammar, group: Sequence[SceneRegion], said: str) -> str:
     return f"{said}（最大的在{largest}）" if zh else f"{said} (the largest {largest})"
 
 
-def cover(scene: Scene, grammar: Grammar, names: Sequence[str], verb: str = "cover", lead: str = "") -> list[Sentence]:
+def cover(
+    scene: Scene, grammar: Grammar, names: Sequence[str], verb: str = "cover", lead: str = "", *, known: bool = False
+) -> list[Sentence]:
     """One sentence of what covers how much, none without names: "Buildings cover 31% of the picture (mostly on the
-    left), trees 12% and the sky 9%.", after ``lead``."""
+    left), trees 12% and the sky 9%.", after ``lead``; ``known`` classes were told of before. Those beyond
+    `MOST_CLASSES` are added up: "and five other classes 3% together"."""
     items = []
+    names, rest = first_and_rest(names)
     for i, name in enumerate(names):
         share, sides = scene.shares[name], side_shares(scene, name)
         side = side_of(sides) if 0.02 <= share < 0.6 else ""
         if grammar.lang == "zh":
             text = f"{grammar.stuff(name)}占{'画面的' if i == 0 else ''}{grammar.percent(share)}"
             text += f"（{grammar.side(side)}）" if side else ""
-            text += "，" if i + 1 < len(names) else ""
+            text += "，" if i + 1 < len(names) or rest else ""
         else:
-            does = f" {verb}" if grammar.takes_plural(name) else f" {verb}s"
-            text = f"{grammar.stuff(name)}{'' if i else does} {grammar.percent(share)}{'' if i else ' of the picture'}"
+            does = f" {verb}" if grammar.takes_plural(name, known=known) else f" {verb}s"
+            said, of = grammar.stuff(name, known=known), "" if i else " of the picture"
+            text = f"{said}{'' if i else does} {grammar.percent(share)}{of}"
             text += f" ({grammar.side(side)})" if side else ""
         regions = regions_of_class(scene, name)
         numbers = {f"share({name})": share, f"count({name})": float(len(regions))}
@@ -77,6 +120,7 @@ def cover(scene: Scene, grammar: Grammar, names: Sequence[str], verb: str = "cov
         items.append(clause(text, regions, numbers))
     if not items:
         return []
+    items += other_classes(scene, grammar, rest, "{}共占{}" if grammar.lang == "zh" else "{} {} together")
     if grammar.lang == "zh":
         return [sentence("{lead}{items}。", lead=lead, items=items)]
     return [sentence("{lead}{items}.", lead=lead, items=joined(items, "en"))]
@@ -98,18 +142,21 @@ def relations(
         more = worth_saying(scene, spoken, said=said, directions=True)
         alike = _alike(scene, grammar, spoken, directions, more)
     clauses = []
-    for (predicate, objects), found in alike.items():
+    for (words, objects), found in alike.items():
         by_name = by_class(scene.region(relation.subject) for relation in found)
         every = all(len(group) == len(regions_of_class(scene, name)) for name, group in by_name.items())
         subjects, again = [], False
-        for group in by_name.values():
+        for group in list(by_name.values())[:MOST_CLASSES]:
             subjects.append(_subject(scene, grammar, group, again=again and grammar.lang == "en"))
             again = again or len(group) > 1
-        text = grammar.relation(predicate, listed(subjects, grammar.lang), *objects, plural=len(found) > 1, every=every)
-        numbers = {f"count({name},{predicate})": float(len(group)) for name, group in by_name.items()}
+        others = other_kinds(grammar, list(by_name.values())[MOST_CLASSES:])
+        subjects += [item.text for item in others]
+        text = grammar.relation(words, listed(subjects, grammar.lang), *objects, plural=len(found) > 1, every=every)
+        numbers = {f"count({name},{found[0].predicate})": float(len(group)) for name, group in by_name.items()}
+        numbers |= {key: value for item in others for key, value in item.numbers.items() if key == "kinds(other)"}
         for relation in found:
             pair = f"(#{relation.subject},#{relation.object})"
-            numbers[f"{predicate}{pair}"] = relation.strength
+            numbers[f"{relation.predicate}{pair}"] = relation.strength
             if "gap_px" in relation.evidence:
                 numbers[f"gap_px{pair}"] = float(relation.evidence["gap_px"])
         ids = {number for relation in found for number in relation.regions}
@@ -131,7 +178,8 @@ def _alike(
     for relation in found:
         if named.issuperset(relation.regions[1:]) and (relation.predicate == "on" or relation.subject in named):
             objects = tuple(grammar.ref_stuff(scene.region(number)) for number in relation.regions[1:])
-            alike.setdefault((relation.predicate, objects), []).append(relation)
+            words = "seen_above" if only_seen_above(scene, relation) else relation.predicate
+            alike.setdefault((words, objects), []).append(relation)
     return dict(list(alike.items())[:most])
 
 
@@ -164,7 +212,7 @@ def sizes(scene: Scene, grammar: Grammar, candidates: Iterable[SceneRegion], mos
     sentences = [sentence(template, items=joined(items, grammar.lang))] if items else []
     alone = {region.name for region in chosen if grammar.register.alone(region)}
     names = {region.name for region in ranked} - alone
-    return sentences + cover(scene, grammar, [name for name in scene.shares if name in names])
+    return sentences + cover(scene, grammar, [name for name in scene.shares if name in names], known=True)
 
 
 def doubts(scene: Scene, grammar: Grammar, most: int = 5) -> list[Sentence]:

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from segscape.scene.say_lines import Grammar, regions_of_class
+from segscape.scene.say_lines import MOST_CLASSES, Grammar, first_and_rest, other_classes, regions_of_class
 from segscape.scene.say_parts import Sentence, clause, joined, number, sentence
 from segscape.scene.say_plan import UNSURE
 from segscape.scene.scene import Scene, SceneRegion
@@ -33,13 +33,25 @@ def is_micrograph(scene: Scene) -> bool:
 def lab_note(scene: Scene, length: str, grammar: Grammar) -> list[Sentence]:
     """The sentences of a micrograph; see `segscape.scene.describe.describe`."""
     sentences = []
-    for label in scene.label_set:
-        if role_of(label.name) == "cell":
-            sentences += _class_note(scene, length, grammar, label.name)
-    membranes = [label.name for label in scene.label_set if role_of(label.name) == "membrane"]
+    cells, more_cells = _told(scene, "cell")
+    membranes, more_membranes = _told(scene, "membrane")
+    for name in cells:
+        sentences += _class_note(scene, length, grammar, name)
     if length != "short" or not sentences:
         sentences += [line for name in membranes for line in _membranes(scene, grammar, name)]
+    template = "{}共占视野的{}。" if grammar.lang == "zh" else "{} cover {} of the field together."
+    rest = other_classes(scene, grammar, [*more_cells, *more_membranes], template)
+    sentences += [sentence("{it}", it=it) for it in rest]
     return sentences + (_doubts(scene, grammar) if length == "full" else [])
+
+
+def _told(scene: Scene, role: str) -> tuple[list[str], Sequence[str]]:
+    """Classes of a role that are told of, in the label set's order, absent ones as far as there is room; and those of
+    the rest that are there."""
+    names = [label.name for label in scene.label_set if role_of(label.name) == role]
+    told, rest = first_and_rest([name for name in scene.shares if name in names])
+    absent = [name for name in names if name not in scene.shares][: max(0, MOST_CLASSES - len(told))]
+    return [name for name in names if name in told or name in absent], rest
 
 
 def _counted(grammar: Grammar, cells: Sequence[SceneRegion], name: str) -> str:

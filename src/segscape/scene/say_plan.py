@@ -1,4 +1,4 @@
-"""What is worth saying of a scene, before any language: what matters most, what is where, what blocks the way."""
+"""What is worth saying of a scene, before any language: what matters most, what is where, which relations tell."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from math import hypot, sqrt
 
-import numpy as np
-
-from segscape.scene.scene import HORIZON_SHARE, PLACES, Relation, Scene, SceneRegion
-from segscape.scene.vocabulary import role_of
+from segscape.scene.scene import PLACES, Relation, Scene, SceneRegion
+from segscape.scene.vocabulary import is_one_of, role_of
 
 UNSURE = 0.6
 """Regions whose confidence is below it are named as uncertain."""
@@ -23,6 +21,7 @@ _TALKED_OF = {
     "touches": 2.0,
     "near": 1.5,
 }
+_RIDDEN = ("bicycle", "bike", "motorcycle", "motorbike", "minibike", "boat", "ship")
 _DIRECTIONS = {"left_of": 1.0, "above": 0.8}
 
 
@@ -131,41 +130,6 @@ def side_of(shares: Mapping[str, float]) -> str:
     return "both" if min(left, right) >= 0.3 and middle < min(left, right) else ""
 
 
-def horizon_of(scene: Scene) -> int | None:
-    """The top of the ground, in pixels: of ground regions of at least `HORIZON_SHARE`, the least y0; None without."""
-    tops = [r.box[1] for r in scene.regions if role_of(r.name) == "ground" and r.share >= HORIZON_SHARE]
-    return min(tops, default=None)
-
-
-def blocking(scene: Scene, candidates: Iterable[SceneRegion]) -> tuple[SceneRegion, float] | None:
-    """What one meets first going straight ahead, and how near: (region, nearness of the row where it is met).
-
-    The way ahead is the triangle from the middle third of the picture's lower edge to the middle of the horizon. A
-    region is met at the lowest row in which it fills at least a fifth of the way's width; rows nearer to the horizon
-    than a twentieth of the height below it are not looked at. None where there is no ground or nothing is met.
-    """
-    horizon, (height, width) = horizon_of(scene), scene.size
-    if horizon is None or horizon >= height:
-        return None
-    rows = np.arange(height)
-    depth = (rows + 0.5 - horizon) / (height - horizon)
-    left = np.ceil(width / 2 - width / 6 * depth - 0.5).astype(int)
-    right = np.floor(width / 2 + width / 6 * depth + 0.5).astype(int)
-    met = []
-    for region in candidates:
-        x0, y0, x1, y1 = region.box
-        inside = (depth >= 0.05) & (rows >= y0) & (rows < y1) & (left < x1) & (right > x0)
-        if not inside.any():
-            continue
-        mask = region.mask.to_dense()
-        for y in rows[inside][::-1].tolist():
-            filled = np.count_nonzero(mask[y - y0, max(left[y] - x0, 0) : max(right[y] - x0, 0)])
-            if filled and 5 * filled >= right[y] - left[y]:
-                met.append((region, float((y + 1 - horizon) / (height - horizon))))
-                break
-    return max(met, key=lambda found: (found[1], -found[0].id), default=None)
-
-
 def worth_saying(
     scene: Scene, spoken: Collection[int], *, directions: bool = False, said: Iterable[frozenset[int]] = ()
 ) -> list[Relation]:
@@ -200,6 +164,13 @@ def rests_on(scene: Scene) -> dict[int, Relation]:
         if relation.subject not in best or relation.strength > best[relation.subject].strength:
             best[relation.subject] = relation
     return best
+
+
+def only_seen_above(scene: Scene, relation: Relation) -> bool:
+    """Whether "on" may be no more than a car that hides someone's legs: all that is sure is who is seen above what."""
+    vehicle = scene.region(relation.object).name
+    person = role_of(scene.region(relation.subject).name) == "person"
+    return relation.predicate == "on" and person and role_of(vehicle) == "vehicle" and not is_one_of(vehicle, _RIDDEN)
 
 
 def _tells(scene: Scene, relation: Relation, spoken: Collection[int]) -> bool:

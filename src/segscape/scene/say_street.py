@@ -4,32 +4,27 @@ from __future__ import annotations
 
 from segscape.scene.clauses import Clause
 from segscape.scene.say_lines import (
+    MOST_CLASSES,
     Grammar,
     cover,
     doubts,
+    first_and_rest,
     nearness_numbers,
+    other_classes,
+    other_kinds,
     regions_of_class,
     relations,
     sizes,
     things_listed,
 )
 from segscape.scene.say_parts import Sentence, clause, joined, listed, sentence
-from segscape.scene.say_plan import (
-    blocking,
-    by_class,
-    column,
-    rests_on,
-    side_of,
-    side_shares,
-    things,
-)
+from segscape.scene.say_plan import by_class, column, rests_on, side_of, side_shares, things
+from segscape.scene.say_way import CLOSE, FAR, way_ahead
 from segscape.scene.scene import Relation, Scene, SceneRegion
-from segscape.scene.vocabulary import role_of
+from segscape.scene.vocabulary import RIDERS, ROADS, WALKS, is_one_of, role_of, word_of
 
-_ROADS = ("road", "street", "lane")
-_WALKS = ("pavement", "sidewalk")
-_RIDERS = ("bicyclist", "rider", "cyclist", "motorcyclist")
 _TRAFFIC = ("person", "vehicle", "animal")
+_MOST_AT_A_GLANCE = 5
 _SMALL = 0.02
 """Classes that cover less are named in full descriptions alone."""
 
@@ -39,13 +34,13 @@ def street(scene: Scene, length: str, grammar: Grammar) -> list[Sentence]:
     traffic = things(scene, _TRAFFIC)
     if length == "short":
         return [_glance(scene, grammar, traffic)]
-    road, walk = _first(scene, _ROADS), _first(scene, _WALKS)
+    road, walk = _first(scene, ROADS), _first(scene, WALKS)
     flat = [region for group in traffic for region in group]
     walkers = _walkers(scene)
     sentences = [*_view(scene, grammar, road, walk), _who(scene, grammar, traffic)]
     sentences += sizes(scene, grammar, flat) if length == "full" else []
     sentences += _on_the_road(scene, grammar, walkers)
-    if (way := _way(scene, grammar, flat)) is not None:
+    if (way := _way(scene, grammar)) is not None:
         sentences.append(sentence("{way}。" if grammar.lang == "zh" else "{way}.", way=way))
     said = {name for name in (road, walk, *(group[0].name for group in traffic)) if name is not None}
     around = [name for name, share in scene.shares.items() if name not in said and share >= _SMALL]
@@ -59,7 +54,7 @@ def street(scene: Scene, length: str, grammar: Grammar) -> list[Sentence]:
 
 
 def _first(scene: Scene, names: tuple[str, ...]) -> str | None:
-    return next((name for name in scene.shares if name in names), None)
+    return next((name for name in scene.shares if is_one_of(name, names)), None)
 
 
 def _of(scene: Scene, name: str, text: str) -> Clause:
@@ -74,15 +69,15 @@ def _glance(scene: Scene, grammar: Grammar, traffic: list[list[SceneRegion]]) ->
     parts: dict[str, Clause | tuple[Clause, ...]] = {}
     if traffic:
         template = "街景：有{who}" if zh else "A street with {who}"
-        parts["who"] = joined(things_listed(grammar, traffic, places=False), grammar.lang)
+        parts["who"] = joined(things_listed(grammar, traffic, places=False, most=_MOST_AT_A_GLANCE), grammar.lang)
     else:
         template = "街景：路上空无一人" if zh else "A street with no one on it"
-    if (road := _first(scene, _ROADS)) is not None:
+    if (road := _first(scene, ROADS)) is not None:
         share = grammar.percent(scene.shares[road])
         text = f"{grammar.stuff(road)}占画面的{share}" if zh else f"{grammar.stuff(road)} takes up {share} of the view"
         parts["road"] = clause(text, regions_of_class(scene, road), {f"share({road})": scene.shares[road]})
         template += "，{road}" if zh else "; {road}"
-    if (way := _way(scene, grammar, [region for group in traffic for region in group])) is not None:
+    if (way := _way(scene, grammar)) is not None:
         parts["way"] = way
         template += "；{way}" if zh else ", and {way}" if road is not None else "; {way}"
     return sentence(template + ("。" if zh else "."), **parts)
@@ -136,8 +131,8 @@ def _walkers(scene: Scene) -> list[Relation]:
         relation
         for relation in rests_on(scene).values()
         if role_of(name := scene.region(relation.subject).name) in ("person", "animal")
-        and name not in _RIDERS
-        and scene.region(relation.object).name in _ROADS
+        and not is_one_of(name, RIDERS)
+        and is_one_of(scene.region(relation.object).name, ROADS)
     ]
 
 
@@ -145,7 +140,8 @@ def _on_the_road(scene: Scene, grammar: Grammar, walkers: list[Relation]) -> lis
     zh = grammar.lang == "zh"
     strengths = {relation.subject: relation.strength for relation in walkers}
     items = []
-    for group in by_class(scene.region(number) for number in strengths).values():
+    groups = list(by_class(scene.region(number) for number in strengths).values())
+    for group in groups[:MOST_CLASSES]:
         (text,) = (item.text for item in things_listed(grammar, [group], places=True))
         places = {grammar.where(region) for region in group}
         if zh:
@@ -155,41 +151,67 @@ def _on_the_road(scene: Scene, grammar: Grammar, walkers: list[Relation]) -> lis
         items.append(clause(text, group, numbers))
     if not items:
         return []
+    items += other_kinds(grammar, groups[MOST_CLASSES:])
     return [sentence("路面上：{items}。" if zh else "On the road itself: {items}.", items=joined(items, grammar.lang))]
 
 
-def _way(scene: Scene, grammar: Grammar, traffic: list[SceneRegion]) -> Clause | None:
-    """Whether the way ahead is clear; None where there is not ground enough ahead to say so."""
-    zh = grammar.lang == "zh"
-    found = blocking(scene, traffic)
-    if found is None:
-        floor = {n: share for n, share in scene.layout.get("bottom", {}).items() if role_of(n) == "ground"}
-        if sum(floor.values()) < 0.5:
-            return None
-        numbers = {f"share({name},bottom)": share for name, share in floor.items()}
-        ground = [region for region in scene.regions if region.name in floor]
-        return clause("前方道路畅通" if zh else "the way ahead is clear", ground, numbers)
-    region, nearness = found
-    alone, where = grammar.register.alone(region), grammar.where(region)
+def _way(scene: Scene, grammar: Grammar) -> Clause | None:
+    """Whether the way ahead is clear, or what is in it; None where there is not road enough ahead to say so."""
+    way = way_ahead(scene)
+    if way is None:
+        return None
+    # Traffic close ahead stands on the road that it hides.
+    hides = way.met and not way.road and way.nearness >= CLOSE and role_of(way.met.name) in _TRAFFIC
+    if not way.is_road and not hides:
+        return None
+    numbers = {f"share({name},ahead)": share for name, share in way.road.items()}
+    ground = [region for region in scene.regions if region.name in way.road]
+    if way.met is None:
+        return clause("前方道路畅通" if grammar.lang == "zh" else "the way ahead is clear", ground, numbers)
+    numbers[f"ahead(#{way.met.id})"] = way.nearness
+    if role_of(way.met.name) in _TRAFFIC:
+        text, numbers = _met_traffic(grammar, way.met, way.nearness), numbers | nearness_numbers([way.met])
+    else:
+        text = _met_other(grammar, way.met, way.nearness)
+    return clause(text, [way.met], numbers)
+
+
+def _met_traffic(grammar: Grammar, region: SceneRegion, nearness: float) -> str:
+    """One of those that were told before, called as there."""
+    zh, alone, where = grammar.lang == "zh", grammar.register.alone(region), grammar.where(region)
     said = grammar.ref(region) if alone or grammar.register.alone_there(region) else grammar.group([region])
     placed = said if where in said else f"{where}的{said}" if zh else f"{said} {where}"
-    if nearness < 0.5 and zh and column(region) == "middle":
+    if nearness < CLOSE and zh and column(region) == "middle":
         far = {"near": "近处", "far": "远处"}.get(region.distance or "", "不远处")
-        text = f"前方道路畅通，{far}有{grammar.class_name(region.name)}"
-    elif nearness < 0.5:
-        text = f"前方道路畅通，直至{placed}" if zh else f"the way ahead is clear up to {said if alone else placed}"
-    elif column(region) == "middle":
-        text = f"{placed}挡在路中" if zh else f"{placed} is in the way"
-    else:
-        text = f"{placed}挡住部分去路" if zh else f"{placed} reaches into the way ahead"
-    return clause(text, [region], {f"ahead(#{region.id})": nearness} | nearness_numbers([region]))
+        return f"前方道路畅通，{far}有{grammar.class_name(region.name)}"
+    if nearness < CLOSE:
+        return f"前方道路畅通，直至{placed}" if zh else f"the way ahead is clear up to {said if alone else placed}"
+    if column(region) == "middle":
+        return f"{placed}挡在路中" if zh else f"{placed} is in the way"
+    return f"{placed}挡住部分去路" if zh else f"{placed} reaches into the way ahead"
+
+
+def _met_other(grammar: Grammar, region: SceneRegion, nearness: float) -> str:
+    """A building, a wall, a pole: as far away as it is met, since its foot may be nearer beside the way."""
+    zh, side, said = grammar.lang == "zh", column(region), grammar.group([region])
+    if nearness < CLOSE:
+        if zh:
+            return f"前方道路畅通，{'远处' if nearness < FAR else '不远处'}有{said}"
+        return f"the way ahead is clear up to {said}{' far ahead' if nearness < FAR else ''}"
+    several = word_of(region.name).form == "plural"
+    if side == "middle":
+        return f"前方近处有{said}挡住去路" if zh else f"{said} close ahead {'are' if several else 'is'} in the way"
+    if zh:
+        return f"{'左' if side == 'left' else '右'}侧的{said}挡住部分去路"
+    return f"{said} on the {side} {'reach' if several else 'reaches'} into the way ahead"
 
 
 def _small(scene: Scene, grammar: Grammar, names: list[str]) -> list[Sentence]:
     """Signs, poles and whatever else covers little."""
     zh = grammar.lang == "zh"
-    items, again = [], zh and any(len(regions_of_class(scene, name)) > 1 for name in names)
-    for name in names:
+    shown, rest = first_and_rest(names)
+    items, again = [], zh and any(len(regions_of_class(scene, name)) > 1 for name in shown)
+    for name in shown:
         group, share = regions_of_class(scene, name), scene.shares[name]
         said = grammar.group(group, again=again)
         again = again or len(group) > 1
@@ -197,6 +219,7 @@ def _small(scene: Scene, grammar: Grammar, names: list[str]) -> list[Sentence]:
         items.append(clause(text, group, {f"count({name})": float(len(group)), f"share({name})": share}))
     if not items:
         return []
+    items += other_classes(scene, grammar, rest, "{}（共{}）" if zh else "{} ({} together)")
     verb = "is" if len(items) == 1 and len(regions_of_class(scene, names[0])) == 1 else "are"
     template = "此外还有{items}。" if zh else f"There {verb} also {{items}}."
     return [sentence(template, items=joined(items, grammar.lang))]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from segscape.scene import vocabulary
 from segscape.scene.colors import COLOR_NAMES
 from segscape.scene.say_parts import number
-from segscape.scene.say_plan import Register, column, spans
+from segscape.scene.say_plan import Register, column, is_thing, spans
 from segscape.scene.scene import Scene, SceneRegion
 
 PLACES = {
@@ -27,6 +27,7 @@ _DISTANCES = {"near": "近处", "middle": "", "far": "远处", None: ""}
 _SIDES = {"left": "多在左侧", "right": "多在右侧", "both": "分列两侧"}
 _VERBS = {
     "on": "{s}在{0}上",
+    "seen_above": "{s}出现在{0}上方",
     "inside": "{s}在{0}的轮廓之内",
     "in_front_of": "{s}在{0}前面",
     "between": "{s}在{0}和{1}之间",
@@ -37,6 +38,11 @@ _VERBS = {
     "above": "{s}在{0}上方",
 }
 _ORDINALS = ("最大", "第二大", "第三大", "第四大", "第五大", "第六大", "第七大", "第八大", "第九大", "第十大")
+
+
+def _uncounted(name: str) -> bool:
+    """Whether there is some of it, or the one, not several."""
+    return vocabulary.word_of(name).form in ("mass", "unique")
 
 
 class Chinese:
@@ -67,11 +73,11 @@ class Chinese:
         """The class as such."""
         return self._names[name]
 
-    def stuff(self, name: str) -> str:
+    def stuff(self, name: str, *, known: bool = False) -> str:
         """A class as what covers ground; Chinese makes no difference."""
         return self._names[name]
 
-    def takes_plural(self, name: str) -> bool:
+    def takes_plural(self, name: str, *, known: bool = False) -> bool:
         """Never: Chinese verbs have no number."""
         return False
 
@@ -101,25 +107,27 @@ class Chinese:
         return _SIDES[side]
 
     def ref(self, region: SceneRegion) -> str:
-        """The region, told from others of its class: "汽车"、"右侧的汽车"、"第二大的汽车"。"""
+        """The region, told from others of its class: "汽车"、"右侧的汽车"、"第二大的汽车",不可数的则"一片天空"。"""
         name = self._names[region.name]
         if self.register.alone(region):
             return name
         if self.register.alone_there(region):
             return f"{self.where(region)}的{name}"
+        if _uncounted(region.name):
+            return vocabulary.spaced(f"一{vocabulary.measure_word(region.name, name)}{name}")
         rank = self.register.rank(region)
         return f"{_ORDINALS[rank]}的{name}" if rank < len(_ORDINALS) else self.group([region], again=True)
 
     def another(self, region: SceneRegion) -> str:
         """One more of its class at the same place: "左侧的另一辆汽车"。"""
         name = self._names[region.name]
-        return (
-            f"{self.where(region)}的另一{vocabulary.measure_word(region.name, name) if region.single else '处'}{name}"
-        )
+        counted = region.single or _uncounted(region.name)
+        return f"{self.where(region)}的另一{vocabulary.measure_word(region.name, name) if counted else '处'}{name}"
 
     def ref_stuff(self, region: SceneRegion) -> str:
         """A region that others stand on or by: "人行道"。"""
-        thing = self._scene.label_set[region.label].thing
+        known = self.register.known(region) and is_thing(self._scene, region)
+        thing = known or self._scene.label_set[region.label].thing
         return self.ref(region) if thing else self._names[region.name]
 
     def relation(self, predicate: str, subject: str, *objects: str, plural: bool, every: bool) -> str:

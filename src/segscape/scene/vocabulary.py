@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from segscape.labels import LabelSet
@@ -34,6 +35,11 @@ ROLES_ZH = {
     "membrane": "膜",
 }
 """Chinese names of the roles that one can ask for."""
+
+ROADS = ("road", "street", "lane", "lane marking", "crosswalk")
+WALKS = ("pavement", "sidewalk")
+RIDERS = ("bicyclist", "rider", "cyclist", "motorcyclist")
+"""What is driven on, what is walked on, who rides; see `is_one_of`."""
 
 _EN = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _ZH = "零一二三四五六七八九十"
@@ -155,6 +161,11 @@ def role_of(name: str) -> str:
     return word_of(name).role
 
 
+def is_one_of(name: str, names: Collection[str]) -> bool:
+    """Whether the class called ``name`` is among ``names``, however it is spelt: "Road", "lane_marking"."""
+    return normal_name(name) in names
+
+
 def name_zh(name: str, zh: str = "") -> str:
     """The Chinese name: ``zh`` (of the label set) if given, else what public label sets call it, else ``name``."""
     return zh or _chinese().get(normal_name(name), name)
@@ -167,11 +178,24 @@ def name_en(name: str) -> str:
 
 
 def plural(name: str) -> str:
-    """The English plural: "cars", "people", "buses", "nuclei", "pieces of grass", "regions of class 3"."""
+    """The English plural: "cars", "people", "buses", "nuclei", "patches of sky", "regions of class 3"."""
     word = word_of(name)
-    if word.form == "mass":
-        return f"{'portions' if word.role == 'food' else 'patches'} of {word.plural}"
-    return {"pair": f"pairs of {word.plural}", "name": f"regions of {word.plural}"}.get(word.form, word.plural)
+    if piece := _piece(word):
+        return f"{_regular_plural(piece)} of {name_en(name)}"
+    return f"pairs of {word.plural}" if word.form == "pair" else word.plural
+
+
+def _piece(word: Word) -> str:
+    """What there is one or several of, where the class itself cannot be counted."""
+    if word.form in ("mass", "unique"):
+        return "portion" if word.role == "food" else "stretch" if word.measure == "段" else "patch"
+    return "region" if word.form == "name" else ""
+
+
+def piece_en(name: str) -> str:
+    """One of several of it: "patch of sky", "stretch of road", "region of class 3", but "car"."""
+    piece = _piece(word_of(name))
+    return f"{piece} of {name_en(name)}" if piece else name_en(name)
 
 
 def with_article(name: str) -> str:
@@ -203,18 +227,16 @@ def number_en(number: int) -> str:
 
 
 def number_zh(number: int) -> str:
-    """Before a measure word: 一, 两, 三 … 十, then digits."""
+    """Before a measure word: 一, 两, 三 … 十, then digits with thousands apart."""
     if number == 2:
         return "两"
-    return _ZH[number] if number < len(_ZH) else str(number)
+    return _ZH[number] if number < len(_ZH) else f"{number:,}"
 
 
 def counted_en(number: int, name: str) -> str:
     """ "one car", "two cars", "12 people", "two patches of grass"."""
-    word = word_of(name)
     if number == 1:
-        piece = {"mass": "portion of " if word.role == "food" else "patch of ", "name": "region of "}.get(word.form, "")
-        return name_en(name) if word.form == "plural" else f"one {piece}{name_en(name)}"
+        return name_en(name) if word_of(name).form == "plural" else f"one {piece_en(name)}"
     return f"{number_en(number)} {plural(name)}"
 
 
