@@ -194,7 +194,7 @@ def test_query_into_a_file(run, store, tmp_path, name, start):
         (["car", "--format", "html"], "needs --out FILE"),
         (["car", "--format", "csv", "--json"], "needs --out FILE beside --json"),
         (["SELECT 1", "--sql", "--format", "contact", "--out", "x"], "the SQL needs a column image"),
-        (["car", "--lang", "fr"], "unknown language"),
+        (["car", "--lang", "fr"], "--lang"),
         (["car", "--limit", "0"], "limit must be at least 1"),
     ],
 )
