@@ -27,3 +27,23 @@ def _fma(context, a, b, c):  # type: ignore[no-untyped-def]
 
 fma: Any = intrinsic(_fma)
 """fma(a, b, c) = a · b + c of float32, rounded once (IEEE 754 fusedMultiplyAdd); for compiled code only."""
+
+
+def _float_to_bits(context, x):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.bitcast(arguments[0], context.get_value_type(types.int32))
+
+    return types.int32(types.float32), generate
+
+
+def _bits_to_float(context, x):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.bitcast(arguments[0], context.get_value_type(types.float32))
+
+    return types.float32(types.int32), generate
+
+
+float_to_bits: Any = intrinsic(_float_to_bits)
+"""The 32 bits of a float32 as int32; for compiled code only."""
+bits_to_float: Any = intrinsic(_bits_to_float)
+"""The float32 of these bits (int32); for compiled code only."""

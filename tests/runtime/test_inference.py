@@ -3,14 +3,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
 from segscape.errors import ConfigError, ModelError
 from segscape.models.network import Network
 from segscape.preprocess import Preprocess
-from segscape.runtime import inference
 from segscape.runtime.inference import Scores, classify, probabilities, run_network
 from segscape.runtime.torch_engine import TorchEngine
 
@@ -101,27 +98,6 @@ def test_upsampling_is_bilinear_at_any_step(step, grid):
     logits = np.random.default_rng(1).normal(size=(4, *grid)).astype(np.float32) * 3
     size = (max(1, round(grid[0] * step[0]) - 1), max(1, round(grid[1] * step[1]) - 1))
     assert_classifies(classify(Scores(logits, step, size)), softmax(brute_force(logits, step, size)))
-
-
-@settings(deadline=None)
-@given(
-    strip_values=st.integers(1, 3000),
-    size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
-    grid=st.tuples(st.integers(1, 6), st.integers(1, 6)),
-    num_classes=st.integers(1, 5),
-    seed=st.integers(0, 99),
-)
-def test_strips_change_nothing(strip_values, size, grid, num_classes, seed):
-    logits = np.random.default_rng(seed).normal(size=(num_classes, *grid)).astype(np.float32)
-    scores = Scores(logits, (size[0] / grid[0], size[1] / grid[1]), size)
-    labels, confidence = classify(scores)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inference, "_STRIP_VALUES", strip_values)
-        again = classify(scores)
-        assert classify(scores, confidence=False)[1] is None
-    np.testing.assert_array_equal(again[0], labels)
-    np.testing.assert_array_equal(again[1], confidence)
-    np.testing.assert_array_equal(scores.logits, logits)
 
 
 @pytest.mark.parametrize(("num_classes", "dtype"), [(1, np.uint8), (256, np.uint8), (257, np.uint16), (300, np.uint16)])

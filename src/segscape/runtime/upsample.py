@@ -1,0 +1,109 @@
+"""From coarse scores to what the pixels of an image are, without ever holding every class at every pixel.
+
+Scores are interpolated bilinearly (pixel centres, ``align_corners=False``; beyond the outermost ones they are
+constant). Each image row needs two rows of scores only, so any band of rows can be asked for by itself, and gives the
+same values as it does within the whole.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+import numpy as np
+
+from segscape.refine.threads import over
+
+_NUMPY_VALUES = 12_000_000  # scores that numpy upsamples in less time than numba takes to be imported
+_values_by_numpy = 0
+_BAND_VALUES = 1_000_000  # at least so many for a thread
+
+
+def classify_band(
+    logits: np.ndarray,
+    step: tuple[float, float],
+    rows: tuple[int, int],
+    width: int,
+    *,
+    top: int = 0,
+    confidence: bool = True,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The most probable class of each pixel in some rows of an image; of equally probable ones the lowest.
+
+    Args:
+        logits: (C, h, w) float32, finite.
+        step: (vertical, horizontal) pixels of the image between neighbouring scores; score (i, j) lies at image pixel
+            coordinates ((i + ½)·step − ½, …).
+        rows: (first, end) of the image, half open.
+        width: of the image.
+        top: the score row that ``logits`` begins with, for those who hold only some: the rows must lie between those
+            held, or beyond the image's outermost ones.
+        confidence: whether to give the second array.
+
+    Returns:
+        labels (rows, W) uint8 (uint16 above 256 classes), and the probability (softmax) of that class (rows, W)
+        float32 in 0…1, or None if not asked for.
+    """
+    logits = np.ascontiguousarray(logits)
+    places = _places(logits, step, rows, width, top)
+    size = (rows[1] - rows[0], width)
+    labels = np.empty(size, np.uint8 if len(logits) <= 256 else np.uint16)
+    probability = np.empty(size if confidence else (size[0], 0), np.float32)
+    kernels, (upper, down, left, across) = _kernels(len(logits) * labels.size), places
+
+    def some(y0: int, y1: int) -> None:
+        part = slice(y0, y1)
+        kernels.classify(logits, upper[part], down[part], left, across, labels[part], probability[part])
+
+    over(size[0], some, least=1 + _BAND_VALUES // (len(logits) * width))
+    return labels, probability if confidence else None
+
+
+def probabilities_band(
+    logits: np.ndarray, step: tuple[float, float], rows: tuple[int, int], width: int, *, top: int = 0
+) -> np.ndarray:
+    """The probability of each class at each pixel in some rows of an image, (C, rows, W) float32; see `classify_band`.
+
+    Raises:
+        MemoryError: it does not fit.
+    """
+    logits = np.ascontiguousarray(logits)
+    upper, down, left, across = _places(logits, step, rows, width, top)
+    out = np.empty((len(logits), rows[1] - rows[0], width), np.float32)
+    kernels = _kernels(out.size)
+
+    def some(y0: int, y1: int) -> None:
+        kernels.probabilities(logits, upper[y0:y1], down[y0:y1], left, across, out[:, y0:y1])
+
+    over(out.shape[1], some, least=1 + _BAND_VALUES // (len(logits) * width))
+    return out
+
+
+def _kernels(num_values: int) -> ModuleType:
+    """Compiled loops; the twin in numpy, whose results are the same, while that is quicker than importing numba."""
+    global _values_by_numpy
+    from segscape.runtime import classify_numpy
+
+    if "numba" not in sys.modules and _values_by_numpy + num_values <= _NUMPY_VALUES:
+        _values_by_numpy += num_values
+        return classify_numpy
+    from segscape.runtime import classify_kernels
+
+    return classify_kernels
+
+
+def _places(
+    logits: np.ndarray, step: tuple[float, float], rows: tuple[int, int], width: int, top: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """For rows and columns of the image: the score before each, and the weight of the one after it."""
+    upper, down = _neighbours(np.arange(*rows), step[0], top + logits.shape[1])
+    left, across = _neighbours(np.arange(width), step[1], logits.shape[2])
+    if len(upper) and upper[0] < top:
+        raise ValueError(f"image rows from {rows[0]} on need score row {upper[0]}, but those held begin with {top}")
+    return upper - top, down, left, across
+
+
+def _neighbours(places: np.ndarray, step: float, length: int) -> tuple[np.ndarray, np.ndarray]:
+    at = np.clip((places + 0.5) / step - 0.5, 0, length - 1)
+    first = at.astype(np.int64)
+    return first, (at - first).astype(np.float32)
