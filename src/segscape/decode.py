@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import os
 import re
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from segscape.errors import ImageError
+from segscape.jpeg import decode_jpeg, read_header
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
@@ -54,10 +56,54 @@ _OTHERS = (
 # TIFF tags (TIFF 6.0, section 8)
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _STRIPS, _ORIENTATION, _SAMPLES = 256, 257, 258, 262, 273, 274, 277
 _STRIP_BYTES, _PLANAR, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES, _EXTRA = 279, 284, 322, 323, 324, 325, 338
+_BYTES_PER_PIXEL = 4  # more than a JPEG takes
 
 
-def decode(file: IO[bytes], name: str, max_pixels: int) -> tuple[np.ndarray, str]:
-    """Pixels (H, W, 3) uint8 and the mode they had."""
+def decode(
+    file: IO[bytes], name: str, max_pixels: int, enough: Callable[[tuple[int, int]], tuple[int, int]] | None = None
+) -> tuple[np.ndarray, str, tuple[int, int]]:
+    """Pixels (H, W, 3) uint8, the mode they had, and the image's own upright (height, width).
+
+    ``enough`` says for that size which size suffices; H and W are not less than that, and as the image's own otherwise.
+    """
+    kind = ""
+    with damage_is_an_image_error(name, "file"):
+        kind = _sniff(file, name)
+    with damage_is_an_image_error(name, f"{kind} file"):
+        if kind == "JPEG":
+            if found := _decode_usual_jpeg(file, name, max_pixels, enough):
+                return found
+            file.seek(0)
+        pixels, mode = _decode_tiff(file, name, max_pixels) if kind == "TIFF" else _decode(file, name, kind, max_pixels)
+        return pixels, mode, (pixels.shape[0], pixels.shape[1])
+
+
+def _decode_usual_jpeg(
+    file: IO[bytes], name: str, max_pixels: int, enough: Callable[[tuple[int, int]], tuple[int, int]] | None
+) -> tuple[np.ndarray, str, tuple[int, int]] | None:
+    if file.seek(0, os.SEEK_END) > _BYTES_PER_PIXEL * max_pixels + 2**24:
+        return None  # Pillow reads no further than it must
+    file.seek(0)
+    data = file.read()
+    header = read_header(data)
+    if header is None:
+        return None
+    height, width = header.size
+    _check_size(width, height, name, max_pixels)
+    turn = 1
+    if header.has_app1:  # Pillow, because orientations come in EXIF and XMP, in all states of disrepair
+        from PIL.JpegImagePlugin import JpegImageFile
+
+        turn = orientation(JpegImageFile(io.BytesIO(data)))
+    swapped = turn in (5, 6, 7, 8)
+    size = (width, height) if swapped else (height, width)
+    least = enough(size) if enough else size
+    pixels = decode_jpeg(data, header, (least[1], least[0]) if swapped else least)
+    return None if pixels is None else (upright(pixels, turn), header.mode, size)
+
+
+def _decode(file: IO[bytes], name: str, kind: str, max_pixels: int) -> tuple[np.ndarray, str]:
+    """By Pillow: any kind but TIFF."""
     from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
     # The plugins are called directly, because PIL.Image.open obeys PIL's own process-wide pixel limit, which
@@ -69,33 +115,27 @@ def decode(file: IO[bytes], name: str, max_pixels: int) -> tuple[np.ndarray, str
         "GIF": GifImagePlugin.GifImageFile,
         "BMP": BmpImagePlugin.BmpImageFile,
     }
-    kind = ""
-    with damage_is_an_image_error(name, "file"):
-        kind = _sniff(file, name)
-    with damage_is_an_image_error(name, f"{kind} file"):
-        if kind == "TIFF":
-            return _decode_tiff(file, name, max_pixels)
-        if kind == "WebP":  # PIL's decoder makes room for the canvas when the file is opened
-            _check_size(*_webp_size(file.read(30)), name, max_pixels)
-            file.seek(0)
-        im = plugins[kind](file)
-        _check_size(im.width, im.height, name, max_pixels)
-        mode = im.mode
-        im.load()
-        depth = 8
-        if kind == "PNG":
-            file.seek(24)  # bit depth in the IHDR chunk
-            depth = file.read(1)[0]
-        if depth == 16 and mode != "I;16":
-            # PIL keeps the high byte only.
-            file.seek(0)
-            pixels, mode = _levels_rgb(_cv2_decode(file.read())), f"{mode};16"
-        else:
-            if depth in (2, 4) and isinstance(im.info.get("transparency"), int) and mode == "L":
-                # PIL scales these pixels to 0…255, but not their transparent level.
-                im.info["transparency"] *= 255 // (2**depth - 1)
-            pixels = from_pil(im)
-        return upright(pixels, orientation(im)), mode
+    if kind == "WebP":  # PIL's decoder makes room for the canvas when the file is opened
+        _check_size(*_webp_size(file.read(30)), name, max_pixels)
+        file.seek(0)
+    im = plugins[kind](file)
+    _check_size(im.width, im.height, name, max_pixels)
+    mode = im.mode
+    im.load()
+    depth = 8
+    if kind == "PNG":
+        file.seek(24)  # bit depth in the IHDR chunk
+        depth = file.read(1)[0]
+    if depth == 16 and mode != "I;16":
+        # PIL keeps the high byte only.
+        file.seek(0)
+        pixels, mode = _levels_rgb(_cv2_decode(file.read())), f"{mode};16"
+    else:
+        if depth in (2, 4) and isinstance(im.info.get("transparency"), int) and mode == "L":
+            # PIL scales these pixels to 0…255, but not their transparent level.
+            im.info["transparency"] *= 255 // (2**depth - 1)
+        pixels = from_pil(im)
+    return upright(pixels, orientation(im)), mode
 
 
 def _decode_tiff(file: IO[bytes], name: str, max_pixels: int) -> tuple[np.ndarray, str]:
@@ -293,8 +333,6 @@ def _cv2_decode(data: bytes) -> np.ndarray:
 @contextlib.contextmanager
 def damage_is_an_image_error(name: str, what: str) -> Iterator[None]:
     """Within, PIL's warnings are silent, and whatever a decoder throws becomes an `ImageError` about ``name``."""
-    from PIL.Image import DecompressionBombError
-
     try:
         with _quiet_pil:
             yield
@@ -302,11 +340,13 @@ def damage_is_an_image_error(name: str, what: str) -> Iterator[None]:
         raise
     except MemoryError as error:
         raise ImageError(f"{name!r}: not enough memory to decode this {what}; use a smaller one") from error
-    except DecompressionBombError as error:
-        raise ImageError(
-            f"{name!r}: Pillow refuses this {what} ({error}); if you trust it, raise PIL.Image.MAX_IMAGE_PIXELS"
-        ) from error
     except Exception as error:  # decoders throw everything from SyntaxError to OverflowError on damaged files
+        from PIL.Image import DecompressionBombError
+
+        if isinstance(error, DecompressionBombError):
+            raise ImageError(
+                f"{name!r}: Pillow refuses this {what} ({error}); if you trust it, raise PIL.Image.MAX_IMAGE_PIXELS"
+            ) from error
         raise ImageError(
             f"{name!r}: this {what} is damaged, truncated or of an unsupported kind ({error}); copy or export it again"
         ) from error

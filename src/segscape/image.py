@@ -23,7 +23,7 @@ import io
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -34,6 +34,7 @@ from segscape.decode import damage_is_an_image_error, decode, from_pil, grey_or_
 from segscape.errors import ImageError, InputError
 
 MAX_PIXELS = 250_000_000
+AtLeast = tuple[int, int] | Callable[[tuple[int, int]], tuple[int, int]]
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
@@ -46,11 +47,14 @@ class Image:
         source: the path as it was given, or "<bytes>" or "<array>".
         mode: what it was before: PIL's mode ("RGB", "CMYK", "I;16", "P", …; "RGB;16" for 16 bits a channel), or an
             array's dtype.
+        reduced_from: upright (height, width) of the file's image where it was decoded smaller (see `read_image`), else
+            None.
     """
 
     pixels: np.ndarray
     source: str = "<array>"
     mode: str = "RGB"
+    reduced_from: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         p = self.pixels
@@ -68,19 +72,30 @@ class Image:
         return self.pixels.shape[0]
 
     @property
+    def full_size(self) -> tuple[int, int]:
+        """(height, width) of the image itself; that of ``pixels`` unless they were decoded smaller."""
+        return self.reduced_from or (self.height, self.width)
+
+    @property
     def width(self) -> int:
         """Columns of pixels."""
         return self.pixels.shape[1]
 
 
 def read_image(
-    source: str | os.PathLike[str] | bytes | bytearray | memoryview, *, max_pixels: int = MAX_PIXELS
+    source: str | os.PathLike[str] | bytes | bytearray | memoryview,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    at_least: AtLeast | None = None,
 ) -> Image:
     """Read a JPEG, PNG, WebP, TIFF, BMP or GIF (see the module's table for what becomes of its pixels).
 
     Args:
         source: a path, or the bytes of a file.
         max_pixels: the largest width × height that is decoded; compared with the header, before any decoding.
+        at_least: the upright (height, width) that suffices, or what gives it for the image's own size. Where a decoder
+            can (JPEG), the image is decoded at ½, ¼ or ⅛ of its size, rounded up, but never smaller than this: several
+            times faster, one pixel for each 2 × 2, 4 × 4 or 8 × 8, up to the last. None for every pixel.
 
     Raises:
         ImageError: it cannot be opened, is no such image, is damaged or truncated, or is too large.
@@ -94,18 +109,20 @@ def read_image(
     else:
         raise InputError(f"an image is read from a path or bytes, got {type(source).__name__}; use as_image")
     with file:
-        pixels, mode = decode(file, name, max_pixels)
-    return Image(pixels, name, mode)
+        pixels, mode, full = decode(
+            file, name, max_pixels, (lambda _: at_least) if isinstance(at_least, tuple) else at_least
+        )
+    return Image(pixels, name, mode, full if full != pixels.shape[:2] else None)
 
 
-def as_image(x: Any, *, max_pixels: int = MAX_PIXELS) -> Image:
+def as_image(x: Any, *, max_pixels: int = MAX_PIXELS, at_least: AtLeast | None = None) -> Image:
     """Make an `Image` of whatever the user has.
 
     Args:
         x: an `Image` (returned as it is); a path or the bytes of a file (see `read_image`); a PIL image (its EXIF
             orientation is applied); or an array (H, W) or (H, W, 1 | 3 | 4) in **RGB(A)** order: uint8, bool,
             uint16 (0…65535) or float (0…1). Alpha is composited on white. Arrays are copied.
-        max_pixels: for files, as in `read_image`.
+        max_pixels, at_least: for files, as in `read_image`.
 
     Raises:
         ImageError: a file or PIL image cannot be read.
@@ -114,7 +131,7 @@ def as_image(x: Any, *, max_pixels: int = MAX_PIXELS) -> Image:
     if isinstance(x, Image):
         return x
     if isinstance(x, (str, os.PathLike, bytes, bytearray, memoryview)):
-        return read_image(x, max_pixels=max_pixels)
+        return read_image(x, max_pixels=max_pixels, at_least=at_least)
     if isinstance(x, np.ndarray):
         return Image(_from_array(x), "<array>", x.dtype.name)
     from PIL.Image import Image as PilImage
