@@ -12,6 +12,7 @@ from segscape.errors import InputError
 from segscape.evaluate import mean_defined, ratio, valid_pixels
 
 CALIBRATION_BINS = 15
+_LABEL_MAPS = (np.uint8, np.uint16)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +86,14 @@ class ConfusionMatrix:
         Raises:
             InputError: shapes differ or an id is out of range.
         """
+        if truth.shape == prediction.shape and truth.dtype in _LABEL_MAPS and prediction.dtype in _LABEL_MAPS:
+            from segscape.evaluate.metric_kernels import count  # numba takes a while to import
+
+            counted = np.zeros_like(self.matrix)
+            if count(truth.reshape(-1), prediction.reshape(-1), self.ignore_index, counted):
+                self.matrix += counted
+                return
+        # Any other integers, and the words for what is wrong.
         valid = valid_pixels(truth, prediction, self.num_classes, self.ignore_index)
         cells = truth[valid].astype(np.intp) * self.num_classes + prediction[valid]
         self.matrix += np.bincount(cells, minlength=self.matrix.size).reshape(self.matrix.shape)
