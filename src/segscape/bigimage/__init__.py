@@ -1,0 +1,35 @@
+"""Pictures larger than memory: read by windows, and label maps of them written band by band."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from segscape.bigimage.chunks import TileFolder, ZarrImage, is_zarr
+from segscape.bigimage.raster import RasterImage
+from segscape.bigimage.tiff import NeedsGdal, TiffImage, is_tiff
+from segscape.bigimage.windowed import ArrayImage, Georeference, WindowedImage
+from segscape.errors import ImageError
+
+__all__ = ["ArrayImage", "Georeference", "WindowedImage", "open_big_image"]
+
+
+def open_big_image(path: str | os.PathLike[str]) -> WindowedImage:
+    """Open a picture to be read by windows: a TIFF, a Zarr array, a folder of tiles, or what GDAL reads.
+
+    Raises:
+        ImageError: it is none of these, it is damaged, or what would read it is not installed.
+    """
+    where = Path(path)
+    try:
+        if where.is_dir():
+            return ZarrImage(path) if is_zarr(where) else TileFolder(path)
+        tiff = is_tiff(where)
+    except OSError as error:
+        raise ImageError(f"{os.fspath(path)!r}: cannot be read ({error.strerror or error})") from error
+    if not tiff:
+        return RasterImage(path)
+    try:
+        return TiffImage(path)
+    except NeedsGdal as kind:
+        return RasterImage(path, f"is a TIFF of a kind of its own ({kind})")

@@ -1,0 +1,156 @@
+"""Pictures kept in many small files: Zarr arrays, and folders of tiles."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segscape.bigimage.windowed import Georeference, check_window, checked_type, rgb_of
+from segscape.errors import ImageError
+
+_KEPT_TILES = 16
+_ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
+
+
+def is_zarr(folder: Path) -> bool:
+    """Whether a folder is a Zarr array or group."""
+    return any((folder / name).is_file() for name in _ZARR_FILES)
+
+
+class ZarrImage:
+    """A Zarr array, (H, W), (H, W, S) or (S, H, W) with S ≤ 4; of a group (OME-Zarr), the array "0", the largest.
+
+    See `segscape.bigimage.windowed.WindowedImage`.
+
+    Raises:
+        ImageError: zarr is not installed, or there is no such array.
+    """
+
+    wide: bool = False
+    georeference: Georeference | None = None
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.source = os.fspath(path)
+        try:
+            import zarr
+        except ImportError:
+            raise ImageError(
+                f"{self.source!r}: is Zarr, which needs zarr to be read; install it with: pip install 'segscape[geo]'"
+            ) from None
+        try:
+            node: Any = zarr.open(self.source, mode="r")
+            array = node if isinstance(node, zarr.Array) else node["0"]
+        except Exception as error:  # zarr's errors have no common base
+            raise ImageError(f"{self.source!r}: holds no Zarr array that can be read ({error})") from error
+        self._array: Any = array
+        shape: list[int] = list(array.shape)
+        first = len(shape) > 3 or (len(shape) == 3 and shape[0] <= 4 < shape[2])
+        if len(shape) not in (2, 3, 4, 5) or (len(shape) == 3 and not first and shape[2] > 4):
+            raise ImageError(f"{self.source!r}: is an array of shape {shape}; it must be a picture, as (H, W, 3)")
+        checked_type(np.dtype(array.dtype), self.source)
+        # OME-Zarr's axes are time, channel, depth, row and column: the first moment and the first layer are read.
+        self._lead: tuple[Any, ...] = (
+            {3: (slice(4),), 4: (0, slice(4)), 5: (0, slice(4), 0)}[len(shape)] if first else ()
+        )
+        self.size = (shape[-2], shape[-1]) if first or len(shape) == 2 else (shape[0], shape[1])
+
+    def read(self, y0: int, x0: int, height: int, width: int) -> np.ndarray:
+        check_window(self, y0, x0, height, width)
+        try:
+            window = np.asarray(self._array[(*self._lead, slice(y0, y0 + height), slice(x0, x0 + width))])
+        except Exception as error:
+            raise ImageError(f"{self.source!r}: is damaged near row {y0}, column {x0} ({error})") from error
+        if self._lead:
+            window = window.transpose(1, 2, 0)
+        return rgb_of(window, alpha=window.ndim == 3 and window.shape[2] == 4)
+
+    def close(self) -> None:
+        pass
+
+
+class TileFolder:
+    """A folder of equal tiles whose names end in row and column, as in "map_3_17.png"; those at the end may be smaller.
+
+    Row and column count from 0 or 1. See `segscape.bigimage.windowed.WindowedImage`.
+
+    Raises:
+        ImageError: the names say no grid, some tile is missing, or two have one place.
+    """
+
+    wide: bool = False
+    georeference: Georeference | None = None
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        from segscape.image import IMAGE_SUFFIXES, read_image
+
+        self.source = os.fspath(path)
+        self._read_image = read_image
+        at: dict[tuple[int, int], Path] = {}
+        for file in sorted(Path(path).iterdir()):
+            found = re.search(r"(\d+)\D+(\d+)\D*$", file.stem)
+            if file.suffix.lower() not in IMAGE_SUFFIXES or found is None or file.name.startswith("."):
+                continue
+            place = (int(found[1]), int(found[2]))
+            if place in at:
+                raise ImageError(f"{self.source!r}: {at[place].name!r} and {file.name!r} have one place, {place}")
+            at[place] = file
+        if not at:
+            raise ImageError(
+                f"{self.source!r}: holds no tiles; their names must end in row and column, as in map_3_17.png"
+            )
+        top, left = min(y for y, _ in at), min(x for _, x in at)
+        self._files = {(y - top, x - left): file for (y, x), file in at.items()}
+        self._grid = (1 + max(y for y, _ in self._files), 1 + max(x for _, x in self._files))
+        for y in range(self._grid[0]):
+            for x in range(self._grid[1]):
+                if (y, x) not in self._files:
+                    raise ImageError(f"{self.source!r}: lacks the tile of row {y + top} and column {x + left}")
+        self._kept: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
+        self._tile = self._pixels(0, 0).shape[:2]
+        last = self._pixels(self._grid[0] - 1, self._grid[1] - 1).shape
+        self.size = (
+            (self._grid[0] - 1) * self._tile[0] + last[0],
+            (self._grid[1] - 1) * self._tile[1] + last[1],
+        )
+
+    def read(self, y0: int, x0: int, height: int, width: int) -> np.ndarray:
+        check_window(self, y0, x0, height, width)
+        rows, columns = self._tile
+        out = np.empty((height, width, 3), np.uint8)
+        for down in range(y0 // rows, -(-(y0 + height) // rows)):
+            for across in range(x0 // columns, -(-(x0 + width) // columns)):
+                top, left = down * rows, across * columns
+                tile = self._checked(down, across)
+                ya, yb = max(y0, top), min(y0 + height, top + rows)
+                xa, xb = max(x0, left), min(x0 + width, left + columns)
+                out[ya - y0 : yb - y0, xa - x0 : xb - x0] = tile[ya - top : yb - top, xa - left : xb - left]
+        return out
+
+    def close(self) -> None:
+        self._kept.clear()
+
+    def _checked(self, down: int, across: int) -> np.ndarray:
+        tile = self._pixels(down, across)
+        rows, columns = self._tile
+        wanted = (min(rows, self.size[0] - down * rows), min(columns, self.size[1] - across * columns))
+        if tile.shape[:2] != wanted:
+            raise ImageError(
+                f"{str(self._files[down, across])!r}: is {tile.shape[1]} × {tile.shape[0]}, but its place in the grid "
+                f"needs {wanted[1]} × {wanted[0]}"
+            )
+        return tile
+
+    def _pixels(self, down: int, across: int) -> np.ndarray:
+        place = (down, across)
+        if place in self._kept:
+            self._kept.move_to_end(place)
+        else:
+            self._kept[place] = self._read_image(self._files[place]).pixels
+            while len(self._kept) > _KEPT_TILES:
+                self._kept.popitem(last=False)
+        return self._kept[place]

@@ -1,0 +1,343 @@
+"""Pictures of any size within a budget of memory: read by windows, segmented by tiles, written by bands of rows.
+
+Nothing of the picture's size is ever in memory but a row of tiles' coarse scores. Finished rows are on disk beside the
+result; a run that was killed goes on from there and gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from segscape.bigimage import ArrayImage, WindowedImage, open_big_image
+from segscape.bigimage.label_bands import LabelBands
+from segscape.bigimage.label_tiff import write_label_tiff
+from segscape.errors import ConfigError, ModelError, ResourceError
+from segscape.files import explain_os_error
+from segscape.image import MAX_PIXELS
+from segscape.predict.tiling_blend import Blender
+from segscape.predict.tiling_plan import ALIGN, TilePlan, measured_cost, parse_bytes, plan_tiles
+from segscape.predict.tiling_reach import measured_margin
+from segscape.predict.tiling_source import TileSource
+from segscape.progress import Progress
+from segscape.runtime.engine import Engine
+
+if TYPE_CHECKING:
+    from segscape.predict.predictor import Predictor
+
+_FORMAT = 1
+_ORDINARY_BYTES_PER_PIXEL = 20
+"""What `Predictor.predict` holds of a picture besides the network: pixels, label map, confidence, pieces."""
+
+
+@dataclass(frozen=True, slots=True)
+class HugeResult:
+    """What became of a picture that was segmented by tiles.
+
+    Attributes:
+        labels: the label map, a tiled TIFF.
+        vectors: the regions' outlines, if they were asked for.
+        size: (height, width) of the picture.
+        class_areas: pixels of each class that occurs, by name.
+        plan: the tiles.
+        predicted_bytes: of memory, by plan; None where a tile size was given and so nothing was measured.
+        seconds: this run took.
+    """
+
+    labels: Path
+    vectors: Path | None
+    size: tuple[int, int]
+    class_areas: dict[str, int]
+    plan: TilePlan
+    predicted_bytes: int | None
+    seconds: float
+
+
+def wants_tiling(
+    path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS, max_memory: str | int | None = None
+) -> bool:
+    """Whether a picture should go through `predict_huge`: it can be read by windows, and is too large for memory.
+
+    Args:
+        path: a file, or a folder that is Zarr or tiles.
+        max_pixels: more are too many.
+        max_memory: bytes or a text like "2GB"; a picture whose ordinary prediction takes more is too large.
+
+    Raises:
+        ImageError: it cannot be read at all.
+        ConfigError: ``max_memory`` is no amount of memory.
+    """
+    from segscape.bigimage.tiff import is_tiff
+
+    most = max_pixels
+    if max_memory is not None:
+        most = min(most, parse_bytes(max_memory) // _ORDINARY_BYTES_PER_PIXEL)
+    where = Path(path)
+    if where.is_file() and not is_tiff(where) and where.suffix.lower() not in {".jp2", ".j2k", ".img"}:
+        return False
+    image = open_big_image(path)
+    try:
+        return where.is_dir() or image.size[0] * image.size[1] > most
+    finally:
+        image.close()
+
+
+def predict_huge(
+    predictor: Predictor,
+    source: str | os.PathLike[str] | np.ndarray | WindowedImage,
+    out: str | os.PathLike[str],
+    *,
+    max_memory: str | int = "2GB",
+    tile: int | tuple[int, int] | None = None,
+    margin: int | None = None,
+    shrink: int = 1,
+    vectors: str | os.PathLike[str] | None = None,
+    resume: bool = True,
+    progress: Progress | None = None,
+    order: Callable[[int], Sequence[int]] = range,
+) -> HugeResult:
+    """Segment a picture of any size.
+
+    The network sees the picture at its own resolution (as ``long_side="native"`` does), by tiles that overlap; see
+    `segscape.predict.tiling_blend`. Where a network sees no further than ``margin`` from a tile's inner edge, the
+    outcome is that of the whole picture, to the pixel.
+
+    Args:
+        predictor: of a model that makes label maps.
+        source: a path (see `segscape.bigimage.open_big_image`), pixels (H, W, 3) uint8 RGB, or what gives windows.
+        out: the label map to write: a TIFF with overviews, georeferenced if the picture is. Written whole or not at
+            all; until then, finished rows are in the folder ".NAME.parts" beside it.
+        max_memory: what predicting may take besides the model and the program: bytes, or a text like "2GB".
+        tile: side or (height, width) of tiles, multiples of 64; None takes the best within ``max_memory``.
+        margin: pixels at the inner edges of tiles that play no part, a multiple of 32; None takes what
+            `segscape.predict.tiling_reach.measured_margin` finds. Both in the network's pixels.
+        shrink: the network sees the picture so many times smaller on each axis.
+        vectors: also write the regions' outlines: .geojson or .gpkg.
+        resume: go on with what an earlier run, of the same picture, model and options, had finished.
+        progress: reports tiles and the time left.
+        order: of the tiles in a row of so many; the outcome does not depend on it.
+
+    Raises:
+        ImageError: the picture cannot be read by windows.
+        ConfigError: an option is out of range, or the model makes objects.
+        ModelError: the network's scores are not finite.
+        ResourceError: memory does not suffice for the smallest tiles, or the disk is full.
+        InputError: the folder of ``out`` cannot be written to.
+    """
+    start = time.perf_counter()
+    if predictor.card.finds_objects:
+        raise ConfigError(f"model {predictor.card.name!r} makes objects, which are not found in tiles yet")
+    if shrink < 1:
+        raise ConfigError(f"shrink must be at least 1, got {shrink}")
+    if vectors is not None and Path(vectors).suffix.lower() not in (".geojson", ".gpkg"):
+        raise ConfigError(f"outlines are written as .geojson or .gpkg, not {os.fspath(vectors)!r}")
+    engine, target = predictor.score_engine, Path(out)
+    if ALIGN % engine.stride:
+        raise ConfigError(
+            f"model {predictor.card.name!r} has scores of stride {engine.stride}; tiles need a power of 2"
+        )
+    budget = parse_bytes(max_memory)
+    image, opened = _opened(source)
+    try:
+        if target.exists() and Path(image.source).exists() and target.samefile(image.source):
+            raise ConfigError(f"{str(target)!r} is the picture itself, and the result would overwrite it")
+        num_classes = len(predictor.card.label_set)
+        dtype = np.dtype(np.uint8 if num_classes <= 256 else np.uint16)
+        job = {
+            "format": _FORMAT,
+            "source": _fingerprint(source, image),
+            "model": predictor.id,
+            "engine": engine.name,
+            "size": image.size,
+            "options": [tile, margin, shrink],
+        }
+        bands = LabelBands(target.parent / f".{target.name}.parts", job, image.size, dtype, resume=resume)
+        seen = (-(-image.size[0] // shrink), -(-image.size[1] // shrink))
+        plan, predicted = _plan(bands.state, engine, image, seen, num_classes, tile, margin, budget, shrink)
+        run = _Run(predictor, image, bands, shrink, progress or Progress(quiet=True), order)
+        plan = run.all_rows(plan, predicted)
+        areas = np.zeros(num_classes, np.int64)
+        whole = bands.folder / "labels.tif"
+        write_label_tiff(whole, _counted(bands, areas), image.size, dtype, predictor.card.label_set, image.georeference)
+        outlines = None if vectors is None else Path(vectors)
+        if outlines is not None:
+            from segscape.bigimage.vectors import write_vectors
+
+            write_vectors(outlines, bands, image.size, predictor.card.label_set, image.georeference, budget)
+        try:
+            whole.replace(target)
+        except OSError as error:
+            raise explain_os_error(error, target) from error
+        bands.remove()
+    finally:
+        if opened:
+            image.close()
+    return HugeResult(
+        labels=target,
+        vectors=outlines,
+        size=image.size,
+        class_areas={predictor.card.label_set[i].name: int(n) for i, n in enumerate(areas.tolist()) if n},
+        plan=plan,
+        predicted_bytes=predicted,
+        seconds=time.perf_counter() - start,
+    )
+
+
+class _OutOfMemory(Exception):
+    """The network's, which smaller tiles may help."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One picture on its way through the network."""
+
+    predictor: Predictor
+    image: WindowedImage
+    bands: LabelBands
+    shrink: int
+    progress: Progress
+    order: Callable[[int], Sequence[int]]
+
+    def all_rows(self, plan: TilePlan, predicted: int | None) -> TilePlan:
+        """Do the rows that are not done; with smaller tiles when memory runs out. The plan that held in the end."""
+        while self.bands.rows_done < self.image.size[0]:
+            self.bands.keep(tile=plan.tile, margin=plan.margin, batch=plan.batch, predicted_bytes=predicted)
+            try:
+                self._rows(plan)
+            except _OutOfMemory as error:
+                smaller = plan.halved()
+                if smaller is None:
+                    raise ResourceError(
+                        f"out of memory with tiles of {plan.tile[1]} × {plan.tile[0]} ({error}), and they cannot be "
+                        "smaller; close other programs or take a smaller model"
+                    ) from error
+                self.progress.message(
+                    f"out of memory with tiles of {plan.tile[1]} × {plan.tile[0]}: going on with "
+                    f"{smaller.tile[1]} × {smaller.tile[0]}"
+                )
+                plan = smaller
+        return plan
+
+    def _rows(self, plan: TilePlan) -> None:
+        engine, labels = self.predictor.score_engine, self.predictor.card.label_set
+        blender = Blender(
+            plan,
+            len(labels),
+            engine.stride,
+            self.image.size,
+            shrink=self.shrink,
+            rows_done=self.bands.rows_done,
+        )
+        source, columns = TileSource(self.image, plan, self.shrink), len(plan.columns)
+        first, total = blender.first_row, len(plan.rows) * columns
+
+        def work() -> Iterator[None]:
+            for row in range(first, len(plan.rows)):
+                blender.begin(row)
+                tiles = self._logits(engine, plan, source.row(row, self.order(columns)))
+                for done, (column, logits) in enumerate(tiles, start=1):
+                    blender.add(row, column, logits)
+                    if done == columns:
+                        for band in blender.finish(row):
+                            self.bands.append(band)
+                    yield
+
+        for _ in self.progress.track(work(), total, "predict", done=first * columns):
+            pass
+
+    def _logits(
+        self, engine: Engine, plan: TilePlan, tiles: Iterator[tuple[int, np.ndarray]]
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Column and scores (C, h, w) of each tile; those of one size are given to the network together."""
+        waiting: list[tuple[int, np.ndarray]] = []
+        for column, pixels in tiles:
+            if waiting and (len(waiting) == plan.batch or waiting[0][1].shape != pixels.shape):
+                yield from self._batch(engine, waiting)
+                waiting = []
+            waiting.append((column, pixels))
+        yield from self._batch(engine, waiting)
+
+    def _batch(self, engine: Engine, tiles: list[tuple[int, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
+        preprocess = replace(self.predictor.card.preprocess, long_side=None, short_side=None, zoom=1.0)
+        try:
+            batch = np.concatenate([preprocess.batch(pixels) for _, pixels in tiles])
+            logits = engine.low_logits(batch)
+        except (ResourceError, MemoryError) as error:
+            raise _OutOfMemory(str(error)) from error
+        if not np.isfinite(logits).all():
+            raise ModelError("the network's scores are not finite: its weights are damaged, or its training diverged")
+        yield from zip([column for column, _ in tiles], logits, strict=True)
+
+
+def _opened(source: str | os.PathLike[str] | np.ndarray | WindowedImage) -> tuple[WindowedImage, bool]:
+    """The picture, and whether it was opened here."""
+    if isinstance(source, np.ndarray):
+        from segscape.image import as_image
+
+        return ArrayImage(as_image(source, max_pixels=source.size).pixels), True
+    if isinstance(source, (str, os.PathLike)):
+        return open_big_image(source), True
+    return source, False
+
+
+def _fingerprint(source: Any, image: WindowedImage) -> list[Any]:
+    """What tells a picture from another, without reading all of it where it is a file."""
+    if isinstance(source, np.ndarray):
+        return [hashlib.sha256(source.tobytes()).hexdigest()]
+    path = Path(image.source)
+    if path.is_dir():
+        stats = [entry.stat() for entry in path.rglob("*") if entry.is_file()]
+        return [str(path.resolve()), len(stats), sum(s.st_size for s in stats), max(s.st_mtime_ns for s in stats)]
+    try:
+        stat = path.stat()
+    except OSError:
+        return [image.source]
+    return [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
+
+
+def _plan(
+    state: Mapping[str, Any],
+    engine: Engine,
+    image: WindowedImage,
+    seen: tuple[int, int],
+    num_classes: int,
+    tile: int | tuple[int, int] | None,
+    margin: int | None,
+    budget: int,
+    shrink: int,
+) -> tuple[TilePlan, int | None]:
+    """The tiles, and the memory they take if that was predicted."""
+    if "tile" in state:  # what an earlier run chose; measured again it might differ
+        height, width = state["tile"]
+        return TilePlan(seen, (height, width), state["margin"], batch=state["batch"]), state["predicted_bytes"]
+    # The memory first: what other work leaves behind would be taken for the network's.
+    cost = measured_cost(engine) if tile is None else None
+    margin = measured_margin(engine) if margin is None else margin
+    if cost is None:
+        assert tile is not None
+        return TilePlan(seen, (tile, tile) if isinstance(tile, int) else tile, margin), None
+    wide_row_bytes = 3 * image.size[1] * shrink if image.wide else 0
+    plan = plan_tiles(
+        seen,
+        budget,
+        cost,
+        num_classes=num_classes,
+        stride=engine.stride,
+        margin=margin,
+        wide_row_bytes=wide_row_bytes,
+    )
+    return plan, plan.predicted_bytes(cost, num_classes, engine.stride, wide_row_bytes)
+
+
+def _counted(bands: LabelBands, areas: np.ndarray) -> Iterator[np.ndarray]:
+    """The bands as they are, with the pixels of each class added to ``areas``."""
+    for band in bands:
+        areas += np.bincount(band.ravel(), minlength=len(areas))
+        yield band

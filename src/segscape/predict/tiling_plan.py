@@ -1,0 +1,246 @@
+"""How a picture larger than memory is cut into tiles: their size, their overlap, and what they take of memory."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from segscape.errors import ConfigError, ResourceError
+from segscape.runtime.engine import Engine
+
+ALIGN = 64
+"""Tiles begin at multiples of it, in the network's pixels: no backbone here has a deepest stride that does not divide
+it, so a tile's grid of scores lies on that of the whole picture."""
+
+MOST_TILE_PIXELS = 2**22
+"""Larger tiles gain nothing: what they compute less at their edges they lose by leaving a CPU's caches."""
+
+_UNMEASURED = 1000  # bytes a pixel, where the system does not tell what a network took
+_PREPARED = 48
+"""Bytes a pixel while the network's input is made: float32 copies before and after the mean, and by channel."""
+
+_SLACK = 1.15
+_FIXED_BYTES = 96 * 2**20
+"""What is there whatever the tiles: decoded pieces of the file, strips of `classify`, a row of output tiles."""
+
+EMIT_ROWS = 128
+"""Rows of the picture that are classified and written at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCost:
+    """Memory that a network takes besides its weights: fixed + per_pixel · pixels, in bytes."""
+
+    fixed: float
+    per_pixel: float
+
+
+@dataclass(frozen=True, slots=True)
+class TilePlan:
+    """Tiles over a picture, all lengths in the network's pixels.
+
+    Attributes:
+        size: (height, width) of the picture as the network sees it.
+        tile: (height, width) of a tile, multiples of `ALIGN`; those at the right and the bottom end with the picture.
+        margin: pixels at the inner edges of a tile that play no part in the outcome, a multiple of `ALIGN` / 2.
+        blend: pixels without margins that neighbouring tiles have in common, a multiple of `ALIGN`.
+        batch: tiles given to the network at once.
+    """
+
+    size: tuple[int, int]
+    tile: tuple[int, int]
+    margin: int
+    blend: int = ALIGN
+    batch: int = 1
+
+    def __post_init__(self) -> None:
+        if self.margin < 0 or self.margin % (ALIGN // 2):
+            raise ConfigError(f"the margin of tiles must be a multiple of {ALIGN // 2} pixels, got {self.margin}")
+        if self.blend < ALIGN or self.blend % ALIGN:
+            raise ConfigError(f"tiles must blend over a multiple of {ALIGN} pixels, got {self.blend}")
+        if any(side % ALIGN or side < self.least_side for side in self.tile):
+            raise ConfigError(
+                f"with a margin of {self.margin} pixels, tiles must have sides that are multiples of {ALIGN} from "
+                f"{self.least_side} on, got {self.tile[1]} × {self.tile[0]}"
+            )
+
+    @property
+    def overlap(self) -> int:
+        """Of neighbouring tiles."""
+        return 2 * self.margin + self.blend
+
+    @property
+    def least_side(self) -> int:
+        """The smallest side of a tile: no point may lie in three of them."""
+        return 2 * self.margin + 2 * self.blend
+
+    @property
+    def rows(self) -> list[tuple[int, int]]:
+        """(first, end) row of each row of tiles."""
+        return _spans(self.size[0], self.tile[0], self.overlap)
+
+    @property
+    def columns(self) -> list[tuple[int, int]]:
+        """(first, end) column of each column of tiles."""
+        return _spans(self.size[1], self.tile[1], self.overlap)
+
+    def halved(self) -> TilePlan | None:
+        """With tiles of half the longer side, or a smaller batch if there is one; None if they cannot be smaller."""
+        if self.batch > 1:
+            return replace(self, batch=self.batch // 2)
+        height, width = self.tile
+        longer = max(self.least_side, max(height, width) // 2 // ALIGN * ALIGN)
+        if longer >= max(height, width):
+            return None
+        return replace(self, tile=(height, longer) if width >= height else (longer, width))
+
+    def predicted_bytes(self, cost: EngineCost, num_classes: int, stride: int, wide_row_bytes: int = 0) -> int:
+        """The peak of memory that predicting takes besides the engine's own.
+
+        Args:
+            cost: of the network.
+            num_classes, stride: of its scores.
+            wide_row_bytes: of a row of the picture that is held for each of a tile's rows; 0 where windows are read.
+        """
+        height, width = (min(side, length) for side, length in zip(self.tile, self.size, strict=True))
+        network = cost.fixed + max(cost.per_pixel, _PREPARED) * height * width * self.batch
+        pixels = 2 * 3 * height * width * self.batch  # this batch's and the next one's
+        score_row = 4 * num_classes * -(-self.size[1] // stride)
+        scores = score_row * ((height - 2 * self.margin if height < self.size[0] else height) + self.blend) // stride
+        return int(_SLACK * (network + pixels + scores) + wide_row_bytes * height + _FIXED_BYTES)
+
+
+def plan_tiles(
+    size: tuple[int, int],
+    max_memory: int,
+    cost: EngineCost,
+    *,
+    num_classes: int,
+    stride: int,
+    margin: int,
+    wide_row_bytes: int = 0,
+) -> TilePlan:
+    """The tiles that take the least work within a budget of memory.
+
+    Work is the sum of all tiles' pixels, overlaps counted as often as they are computed.
+
+    Args:
+        size: (height, width) of the picture as the network sees it.
+        max_memory: bytes, of which `TilePlan.predicted_bytes` stays below.
+        cost, num_classes, stride, wide_row_bytes: see `TilePlan.predicted_bytes`.
+        margin: see `TilePlan`.
+
+    Raises:
+        ResourceError: not even the smallest tiles fit.
+    """
+    least = 2 * margin + 2 * ALIGN
+    overlap = 2 * margin + ALIGN
+    sides = [range(least, max(least, min(_up(length), MOST_TILE_PIXELS // least)) + 1, ALIGN) for length in size]
+    best: tuple[tuple[int, int], TilePlan] | None = None
+    smallest = math.inf
+    for height in sides[0]:
+        for width in sides[1]:
+            if height * width > max(MOST_TILE_PIXELS, least * least):
+                break
+            plan = TilePlan(size, (height, width), margin)
+            needed = plan.predicted_bytes(cost, num_classes, stride, wide_row_bytes)
+            smallest = min(smallest, needed)
+            if needed > max_memory:
+                break
+            work = _total(size[0], height, overlap) * _total(size[1], width, overlap)
+            if best is None or (work, needed) < best[0]:
+                best = (work, needed), plan
+    if best is None:
+        raise ResourceError(
+            f"a picture of {size[1]} × {size[0]} needs about {smallest / 1e6:.0f} MB of memory with the smallest "
+            f"tiles, and {max_memory / 1e6:.0f} MB are allowed; raise --max-memory or shrink the picture"
+        )
+    return best[1]
+
+
+def measured_cost(engine: Engine) -> EngineCost:
+    """What a network takes of memory by the pixel, from two small tiles that are run through it.
+
+    Where the system does not tell (it is not Linux) 1000 bytes a pixel are assumed. What a network takes of a GPU's
+    memory is not seen here; there, tiles are halved when it runs out.
+
+    Raises:
+        ResourceError: out of memory.
+    """
+    noise = np.random.default_rng(0)
+    give_back_freed()
+    before = resident_bytes()
+    peaks = []
+    for side in (256, 512):
+        batch = noise.standard_normal((1, 3, side, side)).astype(np.float32)
+        give_back_freed()  # what is used again does not grow the process
+        peak = peak_bytes(lambda batch=batch: engine.low_logits(batch))
+        if before is None or peak is None:
+            return EngineCost(0.0, _UNMEASURED)
+        peaks.append(peak - before)
+    per_pixel = max(12.0, (peaks[1] - peaks[0]) / (512**2 - 256**2))
+    return EngineCost(max(0.0, peaks[0] - per_pixel * 256**2), per_pixel)
+
+
+def peak_bytes(work: Callable[[], object]) -> int | None:
+    """The highest that the process's resident memory rises to while ``work`` runs; None where the system cannot say."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5", "ascii")  # the mark of the highest goes back to now (man proc)
+    except OSError:
+        return None
+    work()
+    lines = Path("/proc/self/status").read_text("ascii", "replace").splitlines()
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM")), None)
+
+
+def resident_bytes() -> int | None:
+    """The process's resident memory now; None where the system cannot say."""
+    try:
+        return 1024 * next(
+            int(line.split()[1])
+            for line in Path("/proc/self/status").read_text("ascii", "replace").splitlines()
+            if line.startswith("VmRSS")
+        )
+    except (OSError, StopIteration):
+        return None
+
+
+def give_back_freed() -> None:
+    """Let glibc's allocator give freed memory back to the system; nothing happens with another C library."""
+    if sys.platform.startswith("linux") and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        trim(0)
+
+
+def parse_bytes(text: str | int) -> int:
+    """A number of bytes, or one with a unit: "800MB", "2GB", "1.5 GiB" (kB, MB, GB are powers of 1000).
+
+    Raises:
+        ConfigError: it is none, or not above zero.
+    """
+    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(i?)b?\s*", str(text).lower())
+    value = 0.0 if found is None else float(found[1]) * (1024 if found[3] else 1000) ** " kmgt".index(found[2] or " ")
+    if value < 1:
+        raise ConfigError(f'memory must be given as in "800MB", "2GB" or "1.5GiB", got {text!r}')
+    return int(value)
+
+
+def _spans(length: int, tile: int, overlap: int) -> list[tuple[int, int]]:
+    """Where tiles begin and end; all overlap by as much, and only the last may be shorter."""
+    step = tile - overlap
+    count = max(1, -(-(length - overlap) // step))
+    return [(i * step, min(i * step + tile, length)) for i in range(count)]
+
+
+def _total(length: int, tile: int, overlap: int) -> int:
+    return sum(end - first for first, end in _spans(length, tile, overlap))
+
+
+def _up(length: int) -> int:
+    return -(-length // ALIGN) * ALIGN
