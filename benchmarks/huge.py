@@ -3,9 +3,9 @@
 Each size runs in a fresh process, on a picture synthesised band by band into a tiled BigTIFF (never in memory whole):
 the photo given, mirrored and repeated, with noise of its own in each tile, so that no two are alike. Memory is what the
 process grows by at its highest after the model has been loaded, which is what --max-memory bounds (Linux only). With
---pipeline the network is replaced by one that costs nothing and gives scores of the same shape: what is left is reading,
-blending, classifying and writing. Beside it the ordinary route on a picture of 12 megapixels, at its own size, in the
-same turns. Writes benchmarks/huge.json and prints a table.
+--pipeline the network is replaced by one that costs nothing and gives scores of the same shape: what is left is
+reading, blending, classifying and writing. The side 0 is the ordinary route on a picture of 12 megapixels at its own
+size. Writes benchmarks/huge.json and prints a table.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """Tiled prediction against the whole picture, through an engine that sees exactly 24 pixels far."""
 
+import json
 import os
 import signal
 import subprocess
@@ -13,11 +14,17 @@ import numpy as np
 import pytest
 import tifffile
 
+from segscape import progress
+from segscape.bigimage import ArrayImage, Georeference, open_big_image
+from segscape.bigimage.label_bands import LabelBands
 from segscape.errors import ConfigError, ImageError, ModelError, ResourceError
 from segscape.models.bundle import read_card
 from segscape.predict.predictor import Predictor
 from segscape.predict.tiling import predict_huge, wants_tiling
+from segscape.predict.tiling_plan import TilePlan
+from segscape.predict.tiling_run import TileRun
 from segscape.preprocess import Preprocess
+from segscape.progress import Progress
 
 REACH = 24
 
@@ -277,3 +284,46 @@ def test_what_wants_tiling(tmp_path, make_photo):
     assert not wants_tiling(make_photo("a.png"), max_pixels=1)
     with pytest.raises(ImageError):
         wants_tiling(tmp_path / "none.tif")
+
+
+def test_a_geotiff_gives_a_label_geotiff_and_outlines_on_the_ground(make, tmp_path):
+    place = Georeference.of((0.5, 0.0, 1000.0, 0.0, -0.5, 2000.0), 32633, geographic=False)
+    tifffile.imwrite(tmp_path / "big.tif", noise(200, 300), photometric="rgb", tile=(64, 64), extratags=place.tags)
+    vectors = tmp_path / "x.geojson"
+    result = predict_huge(make(), tmp_path / "big.tif", tmp_path / "x.tif", vectors=vectors, **TILES)
+    image = open_big_image(result.labels)
+    image.close()
+    assert image.georeference is not None
+    assert (image.georeference.transform, image.georeference.epsg) == (place.transform, place.epsg)
+    document = json.loads(vectors.read_text("utf-8"))
+    assert document["crs"]["properties"]["name"] == "urn:ogc:def:crs:EPSG::32633"
+    points = np.array(
+        [
+            point
+            for f in document["features"]
+            for part in f["geometry"]["coordinates"]
+            for ring in part
+            for point in ring
+        ]
+    )
+    np.testing.assert_array_equal(points.min(0), (1000, 1900))
+    np.testing.assert_array_equal(points.max(0), (1150, 2000))
+
+
+@pytest.mark.parametrize("batch", [2, 3])
+def test_batches_change_nothing(make, tmp_path, batch):
+    pixels, predictor = noise(500, 700), make()
+    plan = TilePlan((500, 700), (192, 192), 32, batch=batch)
+    bands = LabelBands(tmp_path / "parts", {}, (500, 700), np.dtype(np.uint8), resume=False)
+    run = TileRun(predictor, ArrayImage(pixels), bands, 1, Progress(quiet=True), range)
+    assert run.all_rows(plan, None) == plan
+    np.testing.assert_array_equal(np.concatenate(list(bands)), make().predict(pixels).label_map)
+    assert max(shape[0] for shape in predictor.engine.shapes) == batch
+
+
+def test_tiles_and_the_time_left_are_reported(make, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0.0)
+    plan = predict_huge(make(), noise(400, 300), tmp_path / "x.tif", progress=Progress(), **TILES).plan
+    lines, total = capsys.readouterr().err.splitlines(), len(plan.rows) * len(plan.columns)
+    assert [line.split(",")[0] for line in lines] == [f"predict {i}/{total}" for i in range(1, total + 1)]
+    assert lines[-1].endswith("0 s left")

@@ -10,7 +10,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +19,12 @@ import numpy as np
 from segscape.bigimage import ArrayImage, WindowedImage, open_big_image
 from segscape.bigimage.label_bands import LabelBands
 from segscape.bigimage.label_tiff import write_label_tiff
-from segscape.errors import ConfigError, ModelError, ResourceError
+from segscape.errors import ConfigError
 from segscape.files import explain_os_error
 from segscape.image import MAX_PIXELS
-from segscape.predict.tiling_blend import Blender
 from segscape.predict.tiling_plan import ALIGN, TilePlan, measured_cost, parse_bytes, plan_tiles
 from segscape.predict.tiling_reach import measured_margin
-from segscape.predict.tiling_source import TileSource
+from segscape.predict.tiling_run import TileRun
 from segscape.progress import Progress
 from segscape.runtime.engine import Engine
 
@@ -33,6 +32,9 @@ if TYPE_CHECKING:
     from segscape.predict.predictor import Predictor
 
 _FORMAT = 1
+_GPU_BATCH = 4
+"""Tiles at once on a GPU, which one alone does not fill; a CPU gains nothing from a batch."""
+
 _ORDINARY_BYTES_PER_PIXEL = 20
 """What `Predictor.predict` holds of a picture besides the network: pixels, label map, confidence, pieces."""
 
@@ -161,20 +163,20 @@ def predict_huge(
         bands = LabelBands(target.parent / f".{target.name}.parts", job, image.size, dtype, resume=resume)
         seen = (-(-image.size[0] // shrink), -(-image.size[1] // shrink))
         plan, predicted = _plan(bands.state, engine, image, seen, num_classes, tile, margin, budget, shrink)
-        run = _Run(predictor, image, bands, shrink, progress or Progress(quiet=True), order)
+        run = TileRun(predictor, image, bands, shrink, progress or Progress(quiet=True), order)
         plan = run.all_rows(plan, predicted)
         areas = np.zeros(num_classes, np.int64)
         whole = bands.folder / "labels.tif"
         write_label_tiff(whole, _counted(bands, areas), image.size, dtype, predictor.card.label_set, image.georeference)
+        try:
+            whole.replace(target)
+        except OSError as error:
+            raise explain_os_error(error, target) from error
         outlines = None if vectors is None else Path(vectors)
         if outlines is not None:
             from segscape.bigimage.vectors import write_vectors
 
             write_vectors(outlines, bands, image.size, predictor.card.label_set, image.georeference, budget)
-        try:
-            whole.replace(target)
-        except OSError as error:
-            raise explain_os_error(error, target) from error
         bands.remove()
     finally:
         if opened:
@@ -188,92 +190,6 @@ def predict_huge(
         predicted_bytes=predicted,
         seconds=time.perf_counter() - start,
     )
-
-
-class _OutOfMemory(Exception):
-    """The network's, which smaller tiles may help."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """One picture on its way through the network."""
-
-    predictor: Predictor
-    image: WindowedImage
-    bands: LabelBands
-    shrink: int
-    progress: Progress
-    order: Callable[[int], Sequence[int]]
-
-    def all_rows(self, plan: TilePlan, predicted: int | None) -> TilePlan:
-        """Do the rows that are not done; with smaller tiles when memory runs out. The plan that held in the end."""
-        while self.bands.rows_done < self.image.size[0]:
-            self.bands.keep(tile=plan.tile, margin=plan.margin, batch=plan.batch, predicted_bytes=predicted)
-            try:
-                self._rows(plan)
-            except _OutOfMemory as error:
-                smaller = plan.halved()
-                if smaller is None:
-                    raise ResourceError(
-                        f"out of memory with tiles of {plan.tile[1]} × {plan.tile[0]} ({error}), and they cannot be "
-                        "smaller; close other programs or take a smaller model"
-                    ) from error
-                self.progress.message(
-                    f"out of memory with tiles of {plan.tile[1]} × {plan.tile[0]}: going on with "
-                    f"{smaller.tile[1]} × {smaller.tile[0]}"
-                )
-                plan = smaller
-        return plan
-
-    def _rows(self, plan: TilePlan) -> None:
-        engine, labels = self.predictor.score_engine, self.predictor.card.label_set
-        blender = Blender(
-            plan,
-            len(labels),
-            engine.stride,
-            self.image.size,
-            shrink=self.shrink,
-            rows_done=self.bands.rows_done,
-        )
-        source, columns = TileSource(self.image, plan, self.shrink), len(plan.columns)
-        first, total = blender.first_row, len(plan.rows) * columns
-
-        def work() -> Iterator[None]:
-            for row in range(first, len(plan.rows)):
-                blender.begin(row)
-                tiles = self._logits(engine, plan, source.row(row, self.order(columns)))
-                for done, (column, logits) in enumerate(tiles, start=1):
-                    blender.add(row, column, logits)
-                    if done == columns:
-                        for band in blender.finish(row):
-                            self.bands.append(band)
-                    yield
-
-        for _ in self.progress.track(work(), total, "predict", done=first * columns):
-            pass
-
-    def _logits(
-        self, engine: Engine, plan: TilePlan, tiles: Iterator[tuple[int, np.ndarray]]
-    ) -> Iterator[tuple[int, np.ndarray]]:
-        """Column and scores (C, h, w) of each tile; those of one size are given to the network together."""
-        waiting: list[tuple[int, np.ndarray]] = []
-        for column, pixels in tiles:
-            if waiting and (len(waiting) == plan.batch or waiting[0][1].shape != pixels.shape):
-                yield from self._batch(engine, waiting)
-                waiting = []
-            waiting.append((column, pixels))
-        yield from self._batch(engine, waiting)
-
-    def _batch(self, engine: Engine, tiles: list[tuple[int, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
-        preprocess = replace(self.predictor.card.preprocess, long_side=None, short_side=None, zoom=1.0)
-        try:
-            batch = np.concatenate([preprocess.batch(pixels) for _, pixels in tiles])
-            logits = engine.low_logits(batch)
-        except (ResourceError, MemoryError) as error:
-            raise _OutOfMemory(str(error)) from error
-        if not np.isfinite(logits).all():
-            raise ModelError("the network's scores are not finite: its weights are damaged, or its training diverged")
-        yield from zip([column for column, _ in tiles], logits, strict=True)
 
 
 def _opened(source: str | os.PathLike[str] | np.ndarray | WindowedImage) -> tuple[WindowedImage, bool]:
@@ -332,6 +248,7 @@ def _plan(
         stride=engine.stride,
         margin=margin,
         wide_row_bytes=wide_row_bytes,
+        batch=_GPU_BATCH if "cuda" in engine.name else 1,
     )
     return plan, plan.predicted_bytes(cost, num_classes, engine.stride, wide_row_bytes)
 

@@ -126,6 +126,7 @@ def plan_tiles(
     stride: int,
     margin: int,
     wide_row_bytes: int = 0,
+    batch: int = 1,
 ) -> TilePlan:
     """The tiles that take the least work within a budget of memory.
 
@@ -135,7 +136,7 @@ def plan_tiles(
         size: (height, width) of the picture as the network sees it.
         max_memory: bytes, of which `TilePlan.predicted_bytes` stays below.
         cost, num_classes, stride, wide_row_bytes: see `TilePlan.predicted_bytes`.
-        margin: see `TilePlan`.
+        margin, batch: see `TilePlan`.
 
     Raises:
         ResourceError: not even the smallest tiles fit.
@@ -149,7 +150,7 @@ def plan_tiles(
         for width in sides[1]:
             if height * width > max(MOST_TILE_PIXELS, least * least):
                 break
-            plan = TilePlan(size, (height, width), margin)
+            plan = TilePlan(size, (height, width), margin, batch=batch)
             needed = plan.predicted_bytes(cost, num_classes, stride, wide_row_bytes)
             smallest = min(smallest, needed)
             if needed > max_memory:
