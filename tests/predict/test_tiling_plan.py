@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from segscape.errors import ConfigError, ResourceError
 from segscape.predict.tiling_blend import shares
-from segscape.predict.tiling_plan import EngineCost, TilePlan, parse_bytes, plan_tiles
+from segscape.predict.tiling_plan import TilePlan, parse_bytes, plan_tiles
 from segscape.predict.tiling_reach import UNBOUNDED_MARGIN, measured_margin
 
 
@@ -38,7 +38,7 @@ def test_tiles_cover_the_picture_and_no_point_lies_in_three_without_margins(size
 @settings(max_examples=30)
 @given(memory=st.integers(200, 3000), side=st.integers(100, 40_000), margin=st.sampled_from([0, 64, 320]))
 def test_a_plan_stays_within_its_memory(memory, side, margin):
-    cost, scores = EngineCost(20e6, 400), {"num_classes": 11, "stride": 2}
+    cost, scores = 500, {"num_classes": 11, "stride": 2}
     try:
         plan = plan_tiles((side, side), memory * 10**6, cost, margin=margin, **scores)
     except ResourceError:
@@ -50,7 +50,7 @@ def test_a_plan_stays_within_its_memory(memory, side, margin):
 
 def test_more_memory_means_less_work():
     def work(memory: int) -> int:
-        plan = plan_tiles((20_000, 20_000), memory, EngineCost(0, 400), num_classes=11, stride=2, margin=320)
+        plan = plan_tiles((20_000, 20_000), memory, 400, num_classes=11, stride=2, margin=320)
         return sum(b - a for a, b in plan.rows) * sum(b - a for a, b in plan.columns)
 
     assert work(700 * 10**6) > work(1000 * 10**6) > work(2000 * 10**6) > 20_000**2
@@ -58,8 +58,8 @@ def test_more_memory_means_less_work():
 
 def test_rows_that_are_held_are_counted():
     plan, scores = TilePlan((9000, 9000), (512, 512), 0), {"num_classes": 3, "stride": 4}
-    held = plan.predicted_bytes(EngineCost(0, 0), **scores, wide_row_bytes=27_000)
-    assert held - plan.predicted_bytes(EngineCost(0, 0), **scores) == 27_000 * 512
+    held = plan.predicted_bytes(100, **scores, wide_row_bytes=27_000)
+    assert held - plan.predicted_bytes(100, **scores) == 27_000 * 512
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from segscape.bigimage.label_tiff import write_label_tiff
 from segscape.errors import ConfigError
 from segscape.files import explain_os_error
 from segscape.image import MAX_PIXELS
-from segscape.predict.tiling_plan import ALIGN, TilePlan, measured_cost, parse_bytes, plan_tiles
+from segscape.predict.tiling_plan import ALIGN, TilePlan, measured_bytes_per_pixel, parse_bytes, plan_tiles
 from segscape.predict.tiling_reach import measured_margin
 from segscape.predict.tiling_run import TileRun
 from segscape.progress import Progress
@@ -234,23 +234,23 @@ def _plan(
         height, width = state["tile"]
         return TilePlan(seen, (height, width), state["margin"], batch=state["batch"]), state["predicted_bytes"]
     # The memory first: what other work leaves behind would be taken for the network's.
-    cost = measured_cost(engine) if tile is None else None
+    per_pixel = measured_bytes_per_pixel(engine, budget) if tile is None else None
     margin = measured_margin(engine) if margin is None else margin
-    if cost is None:
+    if per_pixel is None:
         assert tile is not None
         return TilePlan(seen, (tile, tile) if isinstance(tile, int) else tile, margin), None
     wide_row_bytes = 3 * image.size[1] * shrink if image.wide else 0
     plan = plan_tiles(
         seen,
         budget,
-        cost,
+        per_pixel,
         num_classes=num_classes,
         stride=engine.stride,
         margin=margin,
         wide_row_bytes=wide_row_bytes,
         batch=_GPU_BATCH if "cuda" in engine.name else 1,
     )
-    return plan, plan.predicted_bytes(cost, num_classes, engine.stride, wide_row_bytes)
+    return plan, plan.predicted_bytes(per_pixel, num_classes, engine.stride, wide_row_bytes)
 
 
 def _counted(bands: LabelBands, areas: np.ndarray) -> Iterator[np.ndarray]:

@@ -22,7 +22,7 @@ it, so a tile's grid of scores lies on that of the whole picture."""
 MOST_TILE_PIXELS = 2**22
 """Larger tiles gain nothing: what they compute less at their edges they lose by leaving a CPU's caches."""
 
-_UNMEASURED = 1000  # bytes a pixel, where the system does not tell what a network took
+_UNMEASURED = 1000.0  # bytes a pixel, where the system does not tell what a network took
 _PREPARED = 48
 """Bytes a pixel while the network's input is made: float32 copies before and after the mean, and by channel."""
 
@@ -32,14 +32,6 @@ _FIXED_BYTES = 96 * 2**20
 
 EMIT_ROWS = 128
 """Rows of the picture that are classified and written at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineCost:
-    """Memory that a network takes besides its weights: fixed + per_pixel · pixels, in bytes."""
-
-    fixed: float
-    per_pixel: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +93,16 @@ class TilePlan:
             return None
         return replace(self, tile=(height, longer) if width >= height else (longer, width))
 
-    def predicted_bytes(self, cost: EngineCost, num_classes: int, stride: int, wide_row_bytes: int = 0) -> int:
+    def predicted_bytes(self, per_pixel: float, num_classes: int, stride: int, wide_row_bytes: int = 0) -> int:
         """The peak of memory that predicting takes besides the engine's own.
 
         Args:
-            cost: of the network.
+            per_pixel: bytes that the network takes besides its weights, see `measured_bytes_per_pixel`.
             num_classes, stride: of its scores.
             wide_row_bytes: of a row of the picture that is held for each of a tile's rows; 0 where windows are read.
         """
         height, width = (min(side, length) for side, length in zip(self.tile, self.size, strict=True))
-        network = cost.fixed + max(cost.per_pixel, _PREPARED) * height * width * self.batch
+        network = max(per_pixel, _PREPARED) * height * width * self.batch
         pixels = 2 * 3 * height * width * self.batch  # this batch's and the next one's
         score_row = 4 * num_classes * -(-self.size[1] // stride)
         scores = score_row * ((height - 2 * self.margin if height < self.size[0] else height) + self.blend) // stride
@@ -120,7 +112,7 @@ class TilePlan:
 def plan_tiles(
     size: tuple[int, int],
     max_memory: int,
-    cost: EngineCost,
+    per_pixel: float,
     *,
     num_classes: int,
     stride: int,
@@ -135,7 +127,7 @@ def plan_tiles(
     Args:
         size: (height, width) of the picture as the network sees it.
         max_memory: bytes, of which `TilePlan.predicted_bytes` stays below.
-        cost, num_classes, stride, wide_row_bytes: see `TilePlan.predicted_bytes`.
+        per_pixel, num_classes, stride, wide_row_bytes: see `TilePlan.predicted_bytes`.
         margin, batch: see `TilePlan`.
 
     Raises:
@@ -151,7 +143,7 @@ def plan_tiles(
             if height * width > max(MOST_TILE_PIXELS, least * least):
                 break
             plan = TilePlan(size, (height, width), margin, batch=batch)
-            needed = plan.predicted_bytes(cost, num_classes, stride, wide_row_bytes)
+            needed = plan.predicted_bytes(per_pixel, num_classes, stride, wide_row_bytes)
             smallest = min(smallest, needed)
             if needed > max_memory:
                 break
@@ -166,11 +158,19 @@ def plan_tiles(
     return best[1]
 
 
-def measured_cost(engine: Engine) -> EngineCost:
-    """What a network takes of memory by the pixel, from two small tiles that are run through it.
+def measured_bytes_per_pixel(engine: Engine, max_memory: int) -> float:
+    """What a network takes of memory by the pixel of a tile, besides its weights, from tiles that are run through it.
+
+    Tiles of 256², 512² and 1024² pixels, as far as they stay within ``max_memory``, each twice: what the first leaves
+    behind in pieces counts. The largest says the rate, and all of its peak is taken to grow with the pixels; the share
+    that does not makes predictions a little high, never low.
 
     Where the system does not tell (it is not Linux) 1000 bytes a pixel are assumed. What a network takes of a GPU's
     memory is not seen here; there, tiles are halved when it runs out.
+
+    Args:
+        engine: the network.
+        max_memory: bytes.
 
     Raises:
         ResourceError: out of memory.
@@ -178,16 +178,17 @@ def measured_cost(engine: Engine) -> EngineCost:
     noise = np.random.default_rng(0)
     give_back_freed()
     before = resident_bytes()
-    peaks = []
-    for side in (256, 512):
+    rate = 0.0
+    for side in (256, 512, 1024):
+        if _SLACK * rate * side**2 > max_memory:
+            break
         batch = noise.standard_normal((1, 3, side, side)).astype(np.float32)
         give_back_freed()  # what is used again does not grow the process
-        peak = peak_bytes(lambda batch=batch: engine.low_logits(batch))
+        peak = peak_bytes(lambda batch=batch: (engine.low_logits(batch), engine.low_logits(batch)))
         if before is None or peak is None:
-            return EngineCost(0.0, _UNMEASURED)
-        peaks.append(peak - before)
-    per_pixel = max(12.0, (peaks[1] - peaks[0]) / (512**2 - 256**2))
-    return EngineCost(max(0.0, peaks[0] - per_pixel * 256**2), per_pixel)
+            return _UNMEASURED
+        rate = (peak - before) / side**2
+    return rate
 
 
 def peak_bytes(work: Callable[[], object]) -> int | None:
