@@ -45,7 +45,7 @@ def best(work: Callable[[], Any], repeats: int) -> dict[str, float]:
 def measure(width: int, height: int, repeats: int) -> dict[str, Any]:
     """Parts and whole of one refinement, with the scores of the bundled model."""
     pixels = cv2.resize(read_image(PHOTO).pixels, (width, height), interpolation=cv2.INTER_AREA)
-    predictor = segscape.load("street", device="cpu")
+    predictor = segscape.load("street", engine="torch", device="cpu")
     scores = run_network(predictor.engine, predictor.card.preprocess, pixels)
     full = probabilities(scores)
     p = CrfParameters()

@@ -57,7 +57,7 @@ def pair(ours: Callable[[], Any], peer: Callable[[], Any], repeats: int) -> tupl
 
 def photo_to_label_map(repeats: int) -> tuple[float, float]:
     """A 640 × 480 photo to its label map with the same weights: ours, and the way tutorials write it."""
-    predictor = segscape.load("street", device="cpu")
+    predictor = segscape.load("street", engine="torch", device="cpu")
     model, card = load_bundle(find_model("street"))
     height, width = card.preprocess.network_size((480, 640))
 
@@ -89,7 +89,7 @@ def label_map_from_scores(repeats: int) -> tuple[float, float]:
 
 def regions(repeats: int) -> tuple[float, float]:
     """The connected regions of a street's label map with areas and boxes; scipy works class by class."""
-    result = segscape.load("street", device="cpu").predict(PHOTO)
+    result = segscape.load("street", engine="torch", device="cpu").predict(PHOTO)
     label_map = result.label_map
     assert label_map is not None
 

@@ -202,7 +202,7 @@ def replace_between(text: str, begin: str, end: str, content: str) -> str:
 def main() -> None:
     write_text(ROOT / "docs" / "cli.md", cli_page())
     write_text(ROOT / "docs" / "recipes.md", recipes_page())
-    result = segscape.load("street", device="cpu").predict(ROOT / "examples" / "photos" / "street.jpg")
+    result = segscape.load("street", engine="torch", device="cpu").predict(ROOT / "examples" / "photos" / "street.jpg")
     assert result.image
     panels = [("photo (rendered)", result.image.pixels), ("what `street` sees", result.plot())]
     write_jpeg(ROOT / "docs" / "street.jpg", side_by_side(panels))

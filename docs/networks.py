@@ -229,7 +229,7 @@ def draw_skips(models: Sequence[str], photo: Path, path: Path) -> None:
     """The photo and what FCN-32s, 16s and 8s see in it, side by side, as JPEG."""
     panels = []
     for title, model in zip(("FCN-32s", "FCN-16s", "FCN-8s"), models, strict=True):
-        result = segscape.load(model, device="cpu").predict(photo, refine="none")
+        result = segscape.load(model, engine="torch", device="cpu").predict(photo, refine="none")
         assert result.image is not None
         assert result.label_map is not None
         if not panels:

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from segscape.predict.predictor import Predictor
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["SEGSCAPE_CACHE"] = tempfile.mkdtemp(prefix="segscape-tests-")  # never the user's own
 TINY_LABELS = LabelSet(
     "tiny",
     (
@@ -77,7 +79,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_predictor(tiny_bundle: Path) -> Predictor:
     from segscape.predict.predictor import load
 
-    return load(tiny_bundle, device="cpu")
+    return load(tiny_bundle, engine="torch", device="cpu")
 
 
 @pytest.fixture(scope="session")

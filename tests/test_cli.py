@@ -54,6 +54,7 @@ def test_all_verbs_are_known():
         "data convert",
         "describe",
         "evaluate",
+        "export",
         "index",
         "models list",
         "models show",
@@ -119,7 +120,9 @@ def test_predict_writes_and_says_what(run, make_photo, tiny_bundle, tmp_path):
     photo = make_photo("a.png")
     code, out, err = run("predict", photo, "--model", tiny_bundle, "--out", "res")
     assert (code, err) == (0, "")
-    first, *paths = out.splitlines()
+    first, *paths, last = out.splitlines()
+    assert last.startswith("tiny@")
+    assert " ran on openvino cpu " in last
     assert first.startswith(f"{photo}: 32 × 24, ")
     assert "%" in first
     assert [path.strip() for path in paths] == ["res/a.overlay.jpg", "res/a.labels.png", "res/a.json"]
@@ -151,7 +154,18 @@ def test_predict_json_is_one_document(run, make_photo, tiny_bundle, tmp_path, ou
 
 def test_predict_with_all_its_options(run, make_photo, tiny_bundle):
     make_photo("a.png")
-    options = ("--tta", "flip,scale", "--size", "64", "--device", "cpu", "--max-pixels", "768", "--quiet", "--json")
+    options = (
+        "--tta",
+        "flip,scale",
+        "--size",
+        "64",
+        "--engine",
+        "torch:cpu",
+        "--max-pixels",
+        "768",
+        "--quiet",
+        "--json",
+    )
     code, out, err = run("predict", "a.png", "a.png", "./*.png", "--model", tiny_bundle, *options)
     assert (code, err) == (0, "")
     assert len(json.loads(out)["results"]) == 1
@@ -162,7 +176,7 @@ def test_predict_of_odd_names(run, make_photo, tiny_bundle, name):
     make_photo(name)
     code, out, err = run("predict", "--model", tiny_bundle, "--out", "res", "--", name)
     assert (code, err) == (0, "")
-    assert len(out.splitlines()) == 4
+    assert len(out.splitlines()) == 5
     assert "\x1b" not in out
     (Path("res") / f"{name.removesuffix('.png')}.json").stat()
 
@@ -174,7 +188,7 @@ def test_predict_of_odd_names(run, make_photo, tiny_bundle, name):
         (("*.tiff",), "matches no file"),
         (("a.png", "--tta", "turn"), "knows flip, scale, not turn"),
         (("a.png", "--size", "huge"), '"model", "native" or 16'),
-        (("a.png", "--device", "tpu"), "'tpu' cannot be used here"),
+        (("a.png", "--engine", "torch:tpu"), "'tpu' cannot be used here"),
         (("a.png", "--refine", "blur"), "refine must be one of model, none, crf"),
         (("a.png", "--max-pixels", "5"), "a.png"),
         (("a.png", "--out", "a.png"), "cannot be written here"),

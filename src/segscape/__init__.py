@@ -7,7 +7,7 @@
 >>> print(scene.describe())                                  # doctest: +SKIP
 >>> scene.find("car", touching="road")                       # doctest: +SKIP
 
-Importing this package needs numpy alone; torch is imported when a model is loaded.
+Importing this package needs numpy alone; torch is imported when a model is loaded that runs on it.
 """
 
 from __future__ import annotations

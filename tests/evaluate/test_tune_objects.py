@@ -48,7 +48,7 @@ class Detector:
     At the images' own size boxes lie three pixels off, at twice the size they fit.
     """
 
-    name = "fake"
+    name, concurrency = "fake", 1
 
     def detect(self, batch: np.ndarray) -> Detections:
         rows = [(LEFT, 0.9), ([5, 4, 29, 28], 0.8), (RIGHT, 0.7), (BELOW, 0.6), (WRONG, 0.3)]
@@ -144,7 +144,7 @@ BORDERS = LabelSet("borders", (Label("background", (0, 0, 0)), Label("inside", (
 class Labeller:
     """Sees the grey of the pictures: LEFT 60, RIGHT 120, BELOW 180, and a border where the first two touch."""
 
-    name, stride = "fake", 1
+    name, stride, concurrency = "fake", 1, 1
 
     def low_logits(self, batch: np.ndarray) -> np.ndarray:
         grey = np.rint((batch[0, 0] + 1) * 127.5).astype(int)

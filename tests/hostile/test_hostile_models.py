@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from segscape.errors import ModelError, SegscapeError
 from segscape.models.bundle import load_bundle, read_card
+from segscape.models.reading import read_weights
 
-READ = pytest.mark.parametrize("read", [read_card, load_bundle])
+READ = pytest.mark.parametrize("read", [read_card, load_bundle, read_weights])
 
 
 class Evil:

@@ -28,7 +28,7 @@ PHOTO = np.zeros((24, 32, 3), np.uint8)
 class Labeller:
     """Sky above road."""
 
-    name, stride = "fake", 1
+    name, stride, concurrency = "fake", 1, 1
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, ...]] = []
@@ -44,7 +44,7 @@ class Labeller:
 class Detector:
     """A car of score 0.9 and a dog of 0.4, apart."""
 
-    name = "fake"
+    name, concurrency = "fake", 1
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, ...]] = []

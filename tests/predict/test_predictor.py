@@ -23,7 +23,7 @@ from segscape.runtime.inference import Scores, classify, probabilities, run_netw
 class Recorder:
     """An engine that remembers what it saw; class 2 everywhere."""
 
-    name, stride = "recorder", 1
+    name, stride, concurrency = "recorder", 1, 1
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, ...]] = []

@@ -25,7 +25,7 @@ PHOTO = np.zeros((40, 60, 3), np.uint8)
 class Detector:
     """Finds three objects, the last two nearly the same, wherever the network's input is large enough."""
 
-    name = "fake"
+    name, concurrency = "fake", 1
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, ...]] = []
@@ -160,7 +160,7 @@ CLASSES[30:34, 50:54] = 1
 class Labeller:
     """A network that is sure of `CLASSES`, but for the small square."""
 
-    name, stride = "fake", 1
+    name, stride, concurrency = "fake", 1, 1
 
     def low_logits(self, batch: np.ndarray) -> np.ndarray:
         logits = 20.0 * np.eye(3, dtype=np.float32)[CLASSES].transpose(2, 0, 1)

@@ -25,7 +25,7 @@ COLOURS = np.array([[60, 90, 200], [120, 120, 120], [200, 60, 50]])
 class Blocks:
     """Coarse scores from the share of each class's colour in blocks of 8 × 8 pixels."""
 
-    name, stride = "blocks", 8
+    name, stride, concurrency = "blocks", 8, 1
 
     def __init__(self) -> None:
         self.seen = 0

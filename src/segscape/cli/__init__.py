@@ -17,6 +17,7 @@ from segscape import __version__
 from segscape.cli.common import complain
 from segscape.cli.data import check, convert
 from segscape.cli.describing import describe
+from segscape.cli.exporting import export
 from segscape.cli.measuring import evaluate, tune_crf, tune_objects
 from segscape.cli.models import list_models, show
 from segscape.cli.predicting import predict
@@ -39,7 +40,7 @@ app = App(
 )
 data_app = App(name="data", help="Look at a data set before training on it, and convert it.")
 models_app = App(name="models", help="Models that come with Segscape, and what their cards say.")
-for verb in (predict, describe, report, index, query, train, repeat, evaluate, tune_crf, tune_objects):
+for verb in (predict, describe, report, index, query, train, repeat, evaluate, tune_crf, tune_objects, export):
     app.command(verb)
 app.command(data_app)
 data_app.command(check)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document and nothing else.")]
 Quiet = Annotated[bool, Parameter(name="--quiet", negative="", help="Show no progress.")]
 Overrides = Annotated[tuple[str, ...], Parameter(name="--set", negative="")]
+_MANY = 8
 Switch = Annotated[bool, Parameter(negative="")]
 
 
@@ -51,19 +52,25 @@ def print_json(document: Any) -> None:
     sys.stdout.write("\n")
 
 
-def open_predictor(model: str, panoptic: str, device: str, fusion: Path | None = None) -> Predictor | PanopticPredictor:
-    """What --model, or --panoptic and --fusion instead of it, name."""
+def open_predictor(
+    model: str, panoptic: str, engine: str, fusion: Path | None = None, *, num_images: int = 1
+) -> Predictor | PanopticPredictor:
+    """What --model, or --panoptic and --fusion instead of it, name, on --engine: ENGINE or torch:DEVICE."""
     from segscape.predict.panoptic import read_fusion
     from segscape.predict.panoptic_predictor import load_panoptic
     from segscape.predict.predictor import load
 
     if fusion and not panoptic:
         raise ConfigError("--fusion says how --panoptic joins two models; give both")
+    name, _, device = engine.partition(":")
+    # Many at once take their threads time to get going, and each waits longer for its own result.
+    mode = "throughput" if num_images >= _MANY else "latency"
+    options = {"engine": name, "device": device or "auto", "mode": mode}
     if not panoptic:
-        return load(model, device=device)
+        return load(model, **options)
     if model != "street":
         raise ConfigError("--panoptic names both models; leave --model out")
-    return load_panoptic(panoptic, device=device, parameters=read_fusion(fusion) if fusion else None)
+    return load_panoptic(panoptic, parameters=read_fusion(fusion) if fusion else None, **options)
 
 
 def successes(

@@ -25,7 +25,7 @@ def describe(
     compare: Path | None = None,
     out: Path | None = None,
     size: str = "model",
-    device: str = "auto",
+    engine: str = "auto",
     max_pixels: int = 250_000_000,
     json_: Json = False,
     quiet: Quiet = False,
@@ -54,8 +54,8 @@ def describe(
         Also write each scene as STEM.scene.json and its relations as STEM.graph.jpg, .graphml, .dot and .jsonld.
     size
         Longer side in pixels at which the network sees the image, "model" (as trained) or "native".
-    device
-        auto, cpu, cuda, mps.
+    engine
+        What the network runs on: auto (says which and why), openvino, onnx, torch; or torch:DEVICE, e.g. torch:cuda:1.
     max_pixels
         Larger images are refused.
     """
@@ -65,7 +65,7 @@ def describe(
     files = image_files(inputs)
     if compare and len(files) != 1:
         raise ConfigError(f"--compare takes one photo to compare with, got {len(files)}")
-    predictor = open_predictor(model, panoptic, device)
+    predictor = open_predictor(model, panoptic, engine)
     options: dict[str, Any] = {"long_side": size, "max_pixels": max_pixels}
     later = predictor.predict(compare, **options).scene() if compare else None
     progress = Progress(quiet=quiet or len(files) == 1)

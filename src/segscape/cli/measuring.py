@@ -62,7 +62,7 @@ def evaluate(
     if record and (kinds or size != "model" or refine != "model"):
         raise ConfigError("--record writes what the model does as it is; leave out --tta, --size and --refine")
     dataset = open_dataset(data)
-    predictor = load(model, device=device)
+    predictor = load(model, engine="torch", device=device)
     progress = Progress(quiet=quiet)
     progress.message(f"data: {dataset.kind} at {dataset.root}")
     options: dict[str, Any] = {"tta": kinds, "long_side": size, "refine": refine, "keep_image": False}
@@ -176,9 +176,9 @@ def tune_objects(
     if joined := "+" in model and not Path(model).exists():
         if record or zooms:
             raise ConfigError("two models have no card in common: keep the outcome with --out, and leave --zooms out")
-        tuning = tune_panoptic(load_panoptic(model, device=device), dataset, split, progress=progress)
+        tuning = tune_panoptic(load_panoptic(model, engine="torch", device=device), dataset, split, progress=progress)
     else:
-        tuning = tune(load(model, device=device), dataset, split, zooms=factors, progress=progress)
+        tuning = tune(load(model, engine="torch", device=device), dataset, split, zooms=factors, progress=progress)
     written = [tuning.save(out)] if out else []
     if record and isinstance(tuning, ObjectTuning):
         _change_card(model, lambda path: record_objects(path, tuning.objects, tuning.zoom), progress)
@@ -237,7 +237,7 @@ def tune_crf(
     from segscape.refine.tune import tune
 
     dataset = open_dataset(data)
-    predictor = load(model, device=device)
+    predictor = load(model, engine="torch", device=device)
     progress = Progress(quiet=quiet)
     tuning = tune(predictor, dataset, split, num_images=images, num_trials=trials, progress=progress)
     written = [tuning.save(out)] if out else []
@@ -254,7 +254,7 @@ def tune_crf(
 
 def _change_card(model: str, change: Callable[[Path], Any], progress: Progress) -> None:
     """Let ``change`` write a choice onto a model's card, and say so if the card lost its metrics by it."""
-    from segscape.models.bundle import read_card
+    from segscape.models.reading import read_card
     from segscape.predict.locate import find_model
 
     path = find_model(model)

@@ -14,7 +14,7 @@ def list_models(*, json_: Json = False) -> int:
     """
     from rich.table import Table
 
-    from segscape.models.bundle import read_card
+    from segscape.models.reading import read_card
     from segscape.predict.locate import bundled_models
 
     cards = {name: read_card(path) for name, path in bundled_models().items()}
@@ -42,10 +42,10 @@ def show(name: str, /, *, json_: Json = False) -> int:
     name
         A bundled model, a bundle or a run folder.
     """
-    from segscape.models.bundle import read_card
+    from segscape.export.folder import card_of
     from segscape.predict.locate import find_model
 
-    card = read_card(find_model(name)).to_dict()
+    card = card_of(find_model(name)).to_dict()
     if json_:
         print_json(card)
         return 0

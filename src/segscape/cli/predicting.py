@@ -24,7 +24,7 @@ def predict(
     min_score: str = "model",
     panoptic: str = "",
     fusion: Path | None = None,
-    device: str = "auto",
+    engine: str = "auto",
     max_pixels: int = 250_000_000,
     json_: Json = False,
     quiet: Quiet = False,
@@ -54,8 +54,8 @@ def predict(
         SEMANTIC+INSTANCE: two models joined so that each pixel has one owner; also writes COCO's panoptic format.
     fusion
         With --panoptic: the file that `segscape tune-objects SEMANTIC+INSTANCE DATA --out DIR` wrote.
-    device
-        auto, cpu, cuda, mps.
+    engine
+        What the network runs on: auto (says which and why), openvino, onnx, torch; or torch:DEVICE, e.g. torch:cuda:1.
     max_pixels
         Larger images are refused.
     """
@@ -66,7 +66,7 @@ def predict(
     files = image_files(inputs)
     kinds = tuple(kind for kind in tta.split(",") if kind)
     folder = out or (None if json_ else Path("segscape-out"))
-    predictor = open_predictor(model, panoptic, device, fusion)
+    predictor = open_predictor(model, panoptic, engine, fusion, num_images=len(files))
     progress = Progress(quiet=quiet or len(files) == 1)
     results, failed, codes, stems = [], [], [], unique_stems(files)
     options: dict[str, Any] = {"tta": kinds, "long_side": size, "refine": refine, "min_score": min_score}
@@ -89,9 +89,12 @@ def predict(
         pass
     if json_:
         extra = {"panoptic": str(joined)} if joined else {}
-        print_json({"model": predictor.id, "results": results, "failed": failed, **extra})
+        ran = {"name": predictor.engine_name, "reason": predictor.reason}
+        print_json({"model": predictor.id, "engine": ran, "results": results, "failed": failed, **extra})
     elif joined:
         say(f"  {joined}")
+    if not json_ and len(failed) < len(files):
+        say(f"{predictor.id} ran on {predictor.engine_name}: {predictor.reason}")
     complain_of(failed, len(files))
     return max(codes, default=0)
 

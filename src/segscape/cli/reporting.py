@@ -24,7 +24,7 @@ def report(
     title: str = "",
     max_images: int = 100,
     size: str = "model",
-    device: str = "auto",
+    engine: str = "auto",
     max_pixels: int = 250_000_000,
     json_: Json = False,
     quiet: Quiet = False,
@@ -51,8 +51,8 @@ def report(
         The page shows so many, the first ones; figures and report.json are of all.
     size
         Longer side in pixels at which the network sees the image, "model" (as trained) or "native".
-    device
-        auto, cpu, cuda, mps.
+    engine
+        What the network runs on: auto (says which and why), openvino, onnx, torch; or torch:DEVICE, e.g. torch:cuda:1.
     max_pixels
         Larger images are refused.
     """
@@ -62,7 +62,7 @@ def report(
 
     check_options(lang, max_images)  # before a model has worked for nothing
     files = image_files(inputs)
-    predictor = open_predictor(model, panoptic, device)
+    predictor = open_predictor(model, panoptic, engine)
     failed: list[dict[str, str]] = []
     codes: list[int] = []
     sources: list[dict[str, Any]] = []

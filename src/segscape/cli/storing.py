@@ -42,7 +42,7 @@ def index(
     store: Path = Path("scenes.duckdb"),
     model: str = "street",
     panoptic: str = "",
-    device: str = "auto",
+    engine: str = "auto",
     max_pixels: int = 250_000_000,
     json_: Json = False,
     quiet: Quiet = False,
@@ -61,8 +61,8 @@ def index(
         As for predict. Images of several models can be in one store.
     panoptic
         SEMANTIC+INSTANCE: two models joined, as for predict.
-    device
-        auto, cpu, cuda, mps.
+    engine
+        What the network runs on: auto (says which and why), openvino, onnx, torch; or torch:DEVICE, e.g. torch:cuda:1.
     max_pixels
         Larger images are refused.
     """
@@ -73,7 +73,7 @@ def index(
     files = image_files(inputs)
     progress = Progress(quiet=quiet or len(files) == 1)
     with Store.open(store) as opened:
-        predictor = open_predictor(model, panoptic, device)
+        predictor = open_predictor(model, panoptic, engine)
         todo = plan(opened, progress.track(files, len(files), "read"), predictor.id)
         failed, added, removed = list(todo.failed), 0, todo.removed
         steps = index_new(opened, predictor, todo.new, max_pixels=max_pixels)

@@ -7,10 +7,7 @@ before a tensor is used.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import stat
-import struct
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,8 +19,9 @@ from torch.overrides import TorchFunctionMode
 
 from segscape.errors import InputError, ModelError, ResourceError
 from segscape.files import write_bytes
-from segscape.models import build_model
-from segscape.models.card import ModelCard, strict_json
+from segscape.models.card import ModelCard
+from segscape.models.networks import build_model
+from segscape.models.reading import hash_of, read_card
 
 __all__ = [
     "ModelCard",
@@ -34,9 +32,6 @@ __all__ = [
     "record_refinement",
     "save_bundle",
 ]
-
-_MAX_HEADER = 25_000_000
-_METADATA = "__metadata__"  # safetensors' own key beside the tensors
 
 
 def save_bundle(
@@ -125,22 +120,6 @@ def _change_card(path: str | os.PathLike[str], change: Callable[[ModelCard], Mod
     return save_bundle(path, load_file(path), change(card), half=False)
 
 
-def read_card(path: str | os.PathLike[str]) -> ModelCard:
-    """The card of a bundle, without reading its weights.
-
-    Raises:
-        ModelError: no such file, not a bundle, or damaged.
-    """
-    path = Path(path)
-    text = _read_header(path).get(_METADATA, {}).get("segscape")
-    if not isinstance(text, str):
-        raise ModelError(f"{str(path)!r} holds tensors but no Segscape card, so nothing says what network they are for")
-    try:
-        return ModelCard.from_json(text)
-    except InputError as error:
-        raise ModelError(f"{str(path)!r}: {error}") from error
-
-
 def load_bundle(path: str | os.PathLike[str]) -> tuple[nn.Module, ModelCard]:
     """The network with its weights in float32, in evaluation mode on the CPU, and its card.
 
@@ -210,46 +189,12 @@ class _Unfilled(TorchFunctionMode):
 
 
 def _hash(tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        t = tensors[name]
-        digest.update(f"{name}:{t.dtype}:{tuple(t.shape)};".encode())
-        digest.update(t.contiguous().view(-1).view(torch.uint8).numpy().data if t.numel() else b"")
-    return digest.hexdigest()
-
-
-def _read_header(path: Path) -> dict[str, Any]:
-    """The safetensors header, after checks that a damaged or hostile file fails with a clear message."""
-    name = str(path)
-    try:
-        info = path.stat()
-        if stat.S_ISDIR(info.st_mode):
-            raise ModelError(f"{name!r} is a folder; give the .safetensors file in it")
-        if not stat.S_ISREG(info.st_mode):  # opening a pipe would wait for a writer for ever
-            raise ModelError(f"{name!r} is a pipe or device, not a model bundle")
-        with path.open("rb") as file:
-            start = file.read(8)
-            length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-            fits = 2 <= length <= min(_MAX_HEADER, info.st_size - 8)
-            content = file.read(length) if fits else b""
-    except FileNotFoundError:
-        raise ModelError(f"no model at {name!r}") from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        if isinstance(error, ModelError):
-            raise
-        raise ModelError(f"{name!r} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    # A header's length may begin with a pickle's bytes, so only what is no header is looked at for them.
-    if not content.startswith(b"{") and (start.startswith(b"PK\3\4") or start[:1] == b"\x80"):
-        raise ModelError(
-            f"{name!r} is a pickle (.pt, .pth), which could run any code when opened; it was not opened. "
-            "Segscape reads safetensors bundles as `segscape train` writes them"
+    return hash_of(
+        (
+            name,
+            str(t.dtype),
+            tuple(t.shape),
+            t.contiguous().view(-1).view(torch.uint8).numpy().data if t.numel() else b"",
         )
-    if not content:
-        raise ModelError(f"{name!r} is not a model bundle, or it is cut short ({info.st_size} bytes)")
-    try:
-        header = strict_json(content.decode("utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{name!r} is not a model bundle: {error}") from error
-    if not isinstance(header, dict) or not isinstance(header.get(_METADATA, {}), dict):
-        raise ModelError(f"{name!r} is not a model bundle: its header is not an object")
-    return header
+        for name, t in sorted(tensors.items())
+    )

@@ -38,7 +38,7 @@ def _round_channels(channels: float) -> int:
     return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
-class _Conv(nn.Conv2d):
+class PaddedConv(nn.Conv2d):
     """Convolution padded as TensorFlow's SAME: what stride 2 needs goes to the right and bottom first."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, dilation: int = 1, groups=1):
@@ -65,9 +65,9 @@ class _Separable(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, dilation: int) -> None:
         super().__init__()
-        self.conv_dw = _Conv(in_channels, in_channels, kernel, stride, dilation, in_channels)
+        self.conv_dw = PaddedConv(in_channels, in_channels, kernel, stride, dilation, in_channels)
         self.bn1 = _norm(in_channels)
-        self.conv_pw = _Conv(in_channels, out_channels, 1)
+        self.conv_pw = PaddedConv(in_channels, out_channels, 1)
         self.bn2 = _norm(out_channels)
         self.skip = stride == 1 and in_channels == out_channels
 
@@ -83,11 +83,11 @@ class _InvertedResidual(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, dilation: int, expand: int):
         super().__init__()
         wide = _round_channels(in_channels * expand)
-        self.conv_pw = _Conv(in_channels, wide, 1)
+        self.conv_pw = PaddedConv(in_channels, wide, 1)
         self.bn1 = _norm(wide)
-        self.conv_dw = _Conv(wide, wide, kernel, stride, dilation, wide)
+        self.conv_dw = PaddedConv(wide, wide, kernel, stride, dilation, wide)
         self.bn2 = _norm(wide)
-        self.conv_pwl = _Conv(wide, out_channels, 1)
+        self.conv_pwl = PaddedConv(wide, out_channels, 1)
         self.bn3 = _norm(out_channels)
         self.skip = stride == 1 and in_channels == out_channels
 
@@ -109,7 +109,7 @@ class EfficientNetLite(nn.Module):
     def __init__(self, name: str, output_stride: int = 32) -> None:
         super().__init__()
         width, depth = SCALES[name]
-        self.conv_stem = _Conv(3, 32, 3, 2)
+        self.conv_stem = PaddedConv(3, 32, 3, 2)
         self.bn1 = _norm(32)
         stages, channels, current, dilation = [], 32, 2, 1
         self.channels: tuple[int, ...] = ()

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from segscape.cache import cache_folder
 from segscape.errors import ConfigError, ModelError
 from segscape.files import atomic_write
 from segscape.labels import Label, LabelSet
@@ -110,13 +111,6 @@ PUBLISHED: dict[str, Published] = {
         dropped="aux_classifier.",
     ),
 }
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept; see the module."""
-    if stated := os.environ.get("SEGSCAPE_CACHE"):
-        return Path(stated).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segscape"
 
 
 def published_bundle(name: str) -> Path:

@@ -57,15 +57,24 @@ def predict_files(
     stems = unique_stems(files)
     if out is not None:
         _spare_the_inputs(files, stems, out)
-    decoding: deque[tuple[Path, str, Future[Image]]] = deque()
+    at_once = predictor.concurrency
+    running: deque[tuple[Path, str, Future[Segmentation]]] = deque()
     writing: deque[tuple[Path, Segmentation, Future[dict[str, Path]]]] = deque()
     todo = iter(zip(files, stems, strict=True))
-    with ThreadPoolExecutor(1, "decode") as decoder, ThreadPoolExecutor(1, "write") as writer:
+    with (
+        ThreadPoolExecutor(1, "decode") as decoder,
+        ThreadPoolExecutor(at_once, "predict") as pool,
+        ThreadPoolExecutor(1, "write") as writer,
+    ):
 
-        def decode_ahead() -> None:
-            while len(decoding) <= _AHEAD and (following := next(todo, None)):
+        def segment(image: Future[Image]) -> Segmentation:
+            return predictor.predict(image.result(), **options)
+
+        def start_ahead() -> None:
+            while len(running) < _AHEAD + at_once and (following := next(todo, None)):
                 path, stem = following
-                decoding.append((path, stem, decoder.submit(read_image, path, max_pixels=max_pixels)))
+                image = decoder.submit(read_image, path, max_pixels=max_pixels)
+                running.append((path, stem, pool.submit(segment, image)))
 
         def written(most: int) -> Iterator[Outcome]:
             while len(writing) > most:
@@ -73,18 +82,19 @@ def predict_files(
                 yield Outcome(path, result, future.result())
 
         try:
-            decode_ahead()
-            while decoding:
-                path, stem, image = decoding.popleft()
-                decode_ahead()
+            start_ahead()
+            while running:
+                path, stem, segmentation = running.popleft()
                 try:
-                    result = predictor.predict(image.result(), **options)
+                    result = segmentation.result()
                 except ConfigError:
                     raise  # it would be the same for every file
                 except (InputError, ResourceError) as error:
+                    start_ahead()
                     yield from written(0)  # keeps the order of the files
                     yield Outcome(path, error=error)
                     continue
+                start_ahead()
                 if out is None:
                     yield Outcome(path, result)
                     continue
@@ -92,8 +102,8 @@ def predict_files(
                 yield from written(_AHEAD)
             yield from written(0)
         finally:
-            decoder.shutdown(cancel_futures=True)
-            writer.shutdown(cancel_futures=True)
+            for executor in (pool, decoder, writer):
+                executor.shutdown(wait=False, cancel_futures=True)
 
 
 def _spare_the_inputs(files: Sequence[Path], stems: Sequence[str], out: Path) -> None:

@@ -19,6 +19,8 @@ def bundled_models() -> dict[str, Path]:
 def find_model(name: str | os.PathLike[str]) -> Path:
     """The bundle of a bundled or published model's name, of a .safetensors file, or of a run folder (its best).
 
+    A folder that `segscape export` wrote is returned as it is.
+
     Published models (`segscape.models.published`) are downloaded on first use.
 
     Raises:

@@ -49,6 +49,21 @@ class PanopticPredictor:
         """The ids of both models, joined by "+"."""
         return f"{self.semantic.id}+{self.objects.id}"
 
+    @property
+    def engine_name(self) -> str:
+        """What the networks run on, joined by "+"."""
+        return f"{self.semantic.engine_name}+{self.objects.engine_name}"
+
+    @property
+    def reason(self) -> str:
+        """Why they run on it, joined by "; "."""
+        return f"{self.semantic.reason}; {self.objects.reason}"
+
+    @property
+    def concurrency(self) -> int:
+        """How many calls of `predict`, from as many threads, use the machine best."""
+        return min(self.semantic.concurrency, self.objects.concurrency)
+
     def predict(
         self,
         source: Any,
@@ -76,10 +91,8 @@ class PanopticPredictor:
         return fuse(stuff, things, self.mapping, parameters)
 
 
-def load_panoptic(
-    names: str, *, device: str = "auto", parameters: PanopticParameters | None = None
-) -> PanopticPredictor:
-    """The predictor for "SEMANTIC+INSTANCE", two names as `segscape.load` takes them.
+def load_panoptic(names: str, *, parameters: PanopticParameters | None = None, **options: str) -> PanopticPredictor:
+    """The predictor for "SEMANTIC+INSTANCE", two names as `segscape.load` takes them, with its options.
 
     Raises:
         ConfigError: not two names, models of the wrong kind, no such device.
@@ -88,5 +101,5 @@ def load_panoptic(
     semantic, plus, objects = names.partition("+")
     if not (semantic and plus and objects):
         raise ConfigError(f"panoptic takes two models, SEMANTIC+INSTANCE, e.g. street+coco-maskrcnn; got {names!r}")
-    both = load(semantic, device=device), load(objects, device=device)
+    both = load(semantic, **options), load(objects, **options)
     return PanopticPredictor(*both, parameters=parameters)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -22,27 +23,40 @@ from segscape.runtime.engine import Engine, ObjectEngine
 from segscape.runtime.inference import classify, probabilities, run_network
 
 if TYPE_CHECKING:
-    from segscape.models.bundle import ModelCard
+    from segscape.models.card import ModelCard
 
 REFINEMENTS = ("model", "none", "crf")
 
 
-def load(name: str | os.PathLike[str] = "street", *, device: str = "auto") -> Predictor:
+def load(
+    name: str | os.PathLike[str] = "street",
+    *,
+    engine: str = "auto",
+    device: str = "auto",
+    mode: str = "latency",
+    precision: str = "auto",
+) -> Predictor:
     """A model ready to predict.
 
     Args:
-        name: a bundled model, a bundle (.safetensors) or a run folder of `segscape train`.
-        device: "auto" (the GPU if there is one), "cpu", "cuda", "cuda:1", "mps".
+        name: a bundled model, a bundle (.safetensors), a run folder of `segscape train` or a folder of
+            `segscape export`.
+        engine: "torch", "openvino", "onnx", or "auto", which picks by machine and model; `Predictor.engine` has its
+            name and `Predictor.reason` why. Torch is imported only if it is the engine, or to make the graph of a
+            network that the package has none of, once.
+        device: of torch: "auto" (the GPU if there is one), "cpu", "cuda", "cuda:1", "mps".
+        mode: "latency" gets one image done soonest, "throughput" the most images per second (`predict_many`).
+        precision: of OpenVINO: "f32", "bf16", or "auto": bf16 where the CPU computes in it. Others use float32.
 
     Raises:
         ModelError: no such model, or a file that is none.
-        ConfigError: no such device.
+        ConfigError: no such engine or device, or one that cannot run this model.
+        ResourceError: out of memory.
     """
-    from segscape.models.bundle import load_bundle
-    from segscape.runtime.torch_engine import make_engine
+    from segscape.runtime.choose import open_engine
 
-    model, card = load_bundle(find_model(name))
-    return Predictor(make_engine(model, device), card)
+    chosen = open_engine(find_model(name), engine, device=device, mode=mode, precision=precision)
+    return Predictor(chosen.engine, chosen.card, chosen.reason)
 
 
 class Predictor:
@@ -51,15 +65,26 @@ class Predictor:
     Args:
         engine: runs the network: an `Engine` for a model of task "semantic", an `ObjectEngine` for "instance".
         card: says what goes in and what comes out.
+        reason: why this engine, in a few words.
     """
 
-    def __init__(self, engine: Engine | ObjectEngine, card: ModelCard) -> None:
-        self.engine, self.card = engine, card
+    def __init__(self, engine: Engine | ObjectEngine, card: ModelCard, reason: str = "") -> None:
+        self.engine, self.card, self.reason = engine, card, reason
 
     @property
     def id(self) -> str:
         """Name and hash of the model, as on its card."""
         return self.card.id
+
+    @property
+    def engine_name(self) -> str:
+        """What the network runs on."""
+        return self.engine.name
+
+    @property
+    def concurrency(self) -> int:
+        """How many calls of `predict`, from as many threads, use the machine best."""
+        return self.engine.concurrency
 
     @property
     def score_engine(self) -> Engine:
@@ -208,19 +233,30 @@ class Predictor:
         )
 
     def predict_many(self, sources: Iterable[Any], **options: Any) -> Iterator[Segmentation]:
-        """Segment many images, one after another, decoding the next while the network works; see `predict`.
+        """Segment many images, in their order, decoding the next while the network works; see `predict`.
+
+        As many are in the network at once as the engine has use for (`load` with ``mode="throughput"``).
 
         Raises as `predict` does at the first bad image; `segscape.predict.files.predict_files` goes on instead.
         """
         max_pixels = options.get("max_pixels", MAX_PIXELS)
-        with ThreadPoolExecutor(1, "decode") as pool:
-            waiting: list[Future[Any]] = []
-            for source in sources:
-                waiting.append(pool.submit(as_image, source, max_pixels=max_pixels))
-                if len(waiting) > 2:
-                    yield self.predict(waiting.pop(0).result(), **options)
-            for future in waiting:
-                yield self.predict(future.result(), **options)
+        at_once = self.concurrency
+        with ThreadPoolExecutor(1, "decode") as decoder, ThreadPoolExecutor(at_once, "predict") as pool:
+            waiting: deque[Future[Segmentation]] = deque()
+
+            def segment(image: Future[Image]) -> Segmentation:
+                return self.predict(image.result(), **options)
+
+            try:
+                for source in sources:
+                    waiting.append(pool.submit(segment, decoder.submit(as_image, source, max_pixels=max_pixels)))
+                    if len(waiting) > at_once + 1:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                decoder.shutdown(wait=False, cancel_futures=True)
+                pool.shutdown(cancel_futures=True)
 
     def _crf(self, wanted: str | crf.CrfParameters, preprocess: Preprocess) -> crf.CrfParameters | None:
         if isinstance(wanted, crf.CrfParameters):

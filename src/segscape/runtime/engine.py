@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+
+MODES = ("latency", "throughput")
+_NO_MEMORY = ("bad_alloc", "bad allocation", "can't allocate memory", "Failed to allocate memory", "out of memory")
 
 
 class Engine(Protocol):
     """A network ready to run. One file in this folder implements it for each runtime.
 
     Attributes:
-        name: of the runtime and device, e.g. "torch cpu".
+        name: of the runtime, device and precision, e.g. "openvino cpu bf16".
         stride: of the scores relative to the input.
+        concurrency: how many calls, from as many threads, use the machine best.
     """
 
     name: str
     stride: int
+    concurrency: int
 
     def low_logits(self, batch: np.ndarray) -> np.ndarray:
         """Coarse class scores.
@@ -57,9 +63,11 @@ class ObjectEngine(Protocol):
 
     Attributes:
         name: of the runtime and device.
+        concurrency: as of an `Engine`.
     """
 
     name: str
+    concurrency: int
 
     def detect(self, batch: np.ndarray) -> Detections:
         """The objects of one image, (1, 3, H, W) float32, normalised RGB, any H, W ≥ 1.
@@ -68,3 +76,14 @@ class ObjectEngine(Protocol):
             ResourceError: out of memory.
         """
         ...
+
+
+def thread_limit() -> int | None:
+    """How many threads the user allows with ``OMP_NUM_THREADS``, which not every runtime looks at by itself."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(first) if first.isascii() and first.isdecimal() and int(first) else None
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that memory ran out, for runtimes that have no error class for it."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY)

@@ -45,6 +45,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 class TorchEngine:
     """Runs a `Network` in evaluation mode; see `segscape.runtime.engine.Engine`."""
 
+    concurrency = 1
+
     def __init__(self, model: Network, device: str = "auto") -> None:
         self.device = pick_device(device)
         self.model = model.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -60,6 +62,8 @@ class TorchEngine:
 
 class TorchDetector:
     """Runs a `MaskRCNN` in evaluation mode; see `segscape.runtime.engine.ObjectEngine`."""
+
+    concurrency = 1
 
     def __init__(self, model: MaskRCNN, device: str = "auto") -> None:
         self.device = pick_device(device)

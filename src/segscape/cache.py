@@ -1,0 +1,13 @@
+"""The user's cache: what can be made or fetched again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """``$SEGSCAPE_CACHE``, else ``segscape`` in ``$XDG_CACHE_HOME`` or ``~/.cache``; it need not exist yet."""
+    if stated := os.environ.get("SEGSCAPE_CACHE"):
+        return Path(stated).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segscape"

@@ -1,0 +1,146 @@
+"""Which engine runs a model here, and why."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from segscape.errors import ConfigError, ModelError
+from segscape.export.folder import is_exported, read_exported
+from segscape.models.card import ModelCard
+from segscape.models.reading import read_card
+from segscape.runtime.engine import Engine, ObjectEngine
+
+if TYPE_CHECKING:
+    from segscape.runtime.graphs import Graph
+
+ENGINES = ("auto", "torch", "openvino", "onnx")
+_MODULES = {"torch": "torch", "openvino": "openvino", "onnx": "onnxruntime"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen:
+    """An engine with its network in it.
+
+    Attributes:
+        engine: ready to run.
+        card: of the model.
+        reason: why this engine, in a few words.
+    """
+
+    engine: Engine | ObjectEngine
+    card: ModelCard
+    reason: str
+
+
+def open_engine(
+    path: Path, engine: str = "auto", *, device: str = "auto", mode: str = "latency", precision: str = "auto"
+) -> Chosen:
+    """The engine for a model bundle, or for a folder that `segscape export` wrote.
+
+    Args:
+        path: of either.
+        engine: one of `ENGINES`. "auto" takes torch where there is a GPU and for models that find objects; else
+            OpenVINO, then ONNX Runtime, then torch: the first that is installed and can run the network.
+        device: of torch, see `segscape.runtime.torch_engine.pick_device`; the others run on the CPU.
+        mode: "latency" for one image after another, "throughput" for many at once.
+        precision: of OpenVINO, see `OpenVINOEngine`; the others compute in float32.
+
+    Raises:
+        ConfigError: no such engine, it is not installed, or it cannot run this model.
+        ModelError: not a model, or damaged.
+        ResourceError: out of memory.
+    """
+    if engine not in ENGINES:
+        raise ConfigError(f"no engine {engine!r}; there are {', '.join(ENGINES)}")
+    if is_exported(path):
+        return _open_exported(path, engine, device, mode, precision)
+    card = read_card(path)
+    kind, reason = _pick(card, engine, device)
+    if kind != "torch":
+        from segscape.runtime.graphs import bundle_graph
+
+        try:
+            return Chosen(_on_graph(kind, bundle_graph(path), mode, precision), card, reason)
+        except (ConfigError, ModelError) as error:
+            if engine != "auto" or not installed("torch"):
+                raise
+            reason = f"{kind} cannot run it: {error}"
+    return Chosen(_in_torch(path, device), card, reason)
+
+
+def _pick(card: ModelCard, engine: str, device: str) -> tuple[str, str]:
+    """The engine's name and the reason."""
+    if card.task == "instance":
+        if engine not in ("auto", "torch"):
+            raise ConfigError(
+                f"model {card.name!r} finds objects, which engine 'torch' alone can run; leave --engine out"
+            )
+        return "torch", "it finds objects"
+    if engine != "auto":
+        if engine != "torch" and device not in ("auto", "cpu"):
+            raise ConfigError(f"engine {engine!r} runs on the CPU; device {device!r} needs engine 'torch'")
+        return engine, "asked for"
+    if device not in ("auto", "cpu"):
+        return "torch", f"device {device} was asked for"
+    if device == "auto" and gpu_is_here() and installed("torch"):
+        return "torch", "a GPU is here"
+    for kind in ("openvino", "onnx"):
+        if installed(_MODULES[kind]):
+            return kind, "the fastest that is installed for a CPU"
+    return "torch", "neither OpenVINO nor ONNX Runtime is installed"
+
+
+def _on_graph(kind: str, graph: Graph, mode: str, precision: str) -> Engine:
+    if kind == "onnx":
+        from segscape.runtime.onnx_engine import OnnxEngine
+
+        return OnnxEngine(graph, mode=mode)
+    from segscape.runtime.openvino_engine import OpenVINOEngine
+
+    return OpenVINOEngine(graph, precision=precision, mode=mode)
+
+
+def _in_torch(path: Path, device: str) -> Engine | ObjectEngine:
+    try:
+        from segscape.models.bundle import load_bundle
+        from segscape.runtime.torch_engine import make_engine
+    except ImportError as error:
+        raise ConfigError("engine 'torch' needs PyTorch, which is not installed: pip install torch") from error
+    return make_engine(load_bundle(path)[0], device)
+
+
+def _open_exported(path: Path, engine: str, device: str, mode: str, precision: str) -> Chosen:
+    exported = read_exported(path)
+    if engine == "torch" or device not in ("auto", "cpu"):
+        raise ConfigError(
+            f"{str(path)!r} was exported to {exported.graph.kind}, which torch and GPUs cannot run; use the bundle"
+        )
+    if engine != "auto":
+        return Chosen(_on_graph(engine, exported.graph, mode, precision), exported.card, "asked for")
+    # OpenVINO reads both kinds of graph.
+    kind = "openvino" if installed("openvino") else exported.graph.kind
+    reason = f"it was exported to {kind}" if kind == exported.graph.kind else "the fastest that is installed for a CPU"
+    return Chosen(_on_graph(kind, exported.graph, mode, precision), exported.card, reason)
+
+
+def installed(module: str) -> bool:
+    """Whether a package could be imported, found out without importing it."""
+    try:
+        return find_spec(module) is not None
+    except ImportError:  # something on the import path forbids it
+        return False
+
+
+def gpu_is_here() -> bool:
+    """Whether the NVIDIA driver counts a GPU, found out without importing torch, which takes seconds."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if platform.system() == "Windows" else "libcuda.so.1")
+        count = ctypes.c_int(0)
+        return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    except (OSError, AttributeError):
+        return False

@@ -1,0 +1,149 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from segscape.errors import ConfigError, ModelError
+from segscape.export import check
+from segscape.export.folder import card_of, read_exported, write_exported
+from segscape.models.reading import read_card
+from segscape.runtime.choose import open_engine
+from segscape.runtime.graphs import bundle_graph
+
+KINDS = pytest.mark.parametrize("kind", ["onnx", "openvino"])
+
+
+@pytest.fixture
+def exported(tmp_path, tiny_bundle):
+    def make(kind: str = "onnx") -> Path:
+        write_exported(tmp_path / kind, kind, bundle_graph(tiny_bundle), read_card(tiny_bundle))
+        return tmp_path / kind
+
+    return make
+
+
+@KINDS
+def test_what_is_read_is_what_was_written(exported, tiny_bundle, kind):
+    folder = exported(kind)
+    found, graph = read_exported(folder), bundle_graph(tiny_bundle)
+    assert (
+        found.card.to_dict()
+        == card_of(folder).to_dict()
+        == read_card(tiny_bundle).to_dict()
+        == card_of(tiny_bundle).to_dict()
+    )
+    assert (
+        (found.graph.kind, found.graph.multiple, found.graph.stride)
+        == (kind, graph.multiple, graph.stride)
+        == (kind, 4, 1)
+    )
+    assert check.largest_difference(folder, tiny_bundle) < 1e-4
+    assert exported(kind) == folder, "an earlier export is replaced"
+
+
+@KINDS
+def test_an_onnx_export_runs_in_both_engines_and_an_openvino_one_in_its_own(exported, kind):
+    folder = exported(kind)
+    assert open_engine(folder).engine.name.startswith("openvino")
+    if kind == "onnx":
+        assert open_engine(folder, "onnx").engine.name == "onnx cpu f32"
+    else:
+        with pytest.raises(ConfigError, match="exported to OpenVINO, which ONNX Runtime cannot read"):
+            open_engine(folder, "onnx")
+    with pytest.raises(ConfigError, match="torch and GPUs cannot run; use the bundle"):
+        open_engine(folder, "torch")
+
+
+@KINDS
+def test_a_changed_graph_is_refused(exported, kind):
+    folder = exported(kind)
+    for path in folder.glob("graph.*"):
+        content = path.read_bytes()
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        with pytest.raises(ModelError, match=r"does not have the hash in model\.json"):
+            open_engine(folder)
+        path.unlink()
+        with pytest.raises(ModelError, match="cannot be read"):
+            open_engine(folder)
+        path.write_bytes(content)
+
+
+def change(folder: Path, **values: object) -> None:
+    document = json.loads((folder / "model.json").read_text())
+    document["graph"].update(values)
+    (folder / "model.json").write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"kind": "tensorrt"}, "graph files other than"),
+        ({"files": {"../graph.onnx": "0"}}, "graph files other than"),
+        ({"files": {}}, "graph files other than"),
+        ({"multiple": 0}, "are none"),
+        ({"multiple": 10**9}, "are none"),
+        ({"multiple": 3, "stride": 2}, "are none"),
+        ({"stride": True}, "are none"),
+        ({"stride": "1"}, "are none"),
+    ],
+)
+def test_what_a_stranger_may_write(exported, values, says):
+    folder = exported()
+    change(folder, **values)
+    with pytest.raises(ModelError, match=says):
+        open_engine(folder)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"format": 1}', '{"format": 1, "graph": {}}', '{"format": 2}', "[" * 10**5]
+)
+def test_a_card_that_is_none(exported, text):
+    folder = exported()
+    (folder / "model.json").write_text(text)
+    with pytest.raises(ModelError, match=r"not an exported model's card"):
+        open_engine(folder)
+
+
+def test_weights_outside_the_folder_are_not_followed(exported, tmp_path):
+    import hashlib
+
+    import onnx
+
+    folder = exported()
+    model = onnx.load(folder / "graph.onnx")
+    onnx.external_data_helper.set_external_data(model.graph.initializer[0], "../secret")
+    model.graph.initializer[0].ClearField("raw_data")
+    (folder / "graph.onnx").write_bytes(content := model.SerializeToString())
+    change(folder, files={"graph.onnx": hashlib.sha256(content).hexdigest()})
+    with pytest.raises(ModelError, match="lie in another file, which is not followed"):
+        open_engine(folder)
+
+
+def test_an_export_that_differs_is_refused_and_no_model(run, tiny_bundle, tmp_path, monkeypatch):
+    monkeypatch.setattr(check, "TOLERANCE", -1.0)
+    code, _, err = run("export", tiny_bundle, "--to", "onnx", "--out", "x")
+    assert (code, "cannot be exported truly" in err) == (2, True)
+    assert not (tmp_path / "x" / "model.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("{objects}", "--to", "onnx"), "finds objects"),
+        (("{bundle}", "--to", "tflite"), "openvino"),
+        (("nosuch", "--to", "onnx"), "no model 'nosuch'"),
+    ],
+)
+def test_what_cannot_be_exported(run, tiny_bundle, tiny_objects, arguments, says):
+    arguments = [a.format(bundle=tiny_bundle, objects=tiny_objects) for a in arguments]
+    code, _, err = run("export", *arguments, "--out", "x")
+    assert (code, says in err) == (2, True)
+
+
+def test_export_says_what_it_wrote(run, tiny_bundle):
+    code, out, _ = run("export", tiny_bundle, "--to", "onnx", "--out", "x", "--json")
+    document = json.loads(out)
+    assert (code, document["to"], document["files"]) == (0, "onnx", ["x/model.json", "x/graph.onnx"])
+    assert document["largest_difference"] < 1e-3
+    code, _, err = run("export", "x", "--to", "onnx", "--out", "y")
+    assert (code, "is an exported model" in err) == (2, True)
