@@ -10,7 +10,7 @@ from segscape.scene.document import from_dict
 @pytest.mark.parametrize("arguments", [(), ("--lang", "zh"), ("--length", "short"), ("--length", "full")])
 def test_it_says_what_the_scene_says(run, make_photo, tiny_bundle, tiny_predictor, arguments):
     photo = make_photo("a.png")
-    code, out, err = run("describe", photo, "--model", tiny_bundle, *arguments)
+    code, out, err = run("describe", photo, "--model", tiny_bundle, "--engine", "torch", *arguments)
     options = dict(zip(arguments[::2], arguments[1::2], strict=True))
     scene = tiny_predictor.predict(photo).scene()
     said = scene.describe(options.get("--lang", "en"), options.get("--length", "normal")).text
@@ -37,7 +37,7 @@ def test_several_are_told_apart_and_a_bad_one_stops_nothing(run, make_photo, tin
 
 def test_json_holds_scene_and_sentences(run, make_photo, tiny_bundle, tiny_predictor):
     photo = make_photo("a.png")
-    code, out, err = run("describe", photo, "--model", tiny_bundle, "--json", "--lang", "zh")
+    code, out, err = run("describe", photo, "--model", tiny_bundle, "--engine", "torch", "--json", "--lang", "zh")
     document = json.loads(out)
     assert (code, err) == (0, "")
     assert set(document) == {"model", "results", "failed"}
@@ -57,7 +57,7 @@ def test_the_graph_is_written_in_every_form(run, make_photo, tiny_bundle, tmp_pa
 
 def test_compared_with_a_later_photo(run, make_photo, tiny_bundle, tiny_predictor):
     before, after = make_photo("a.png"), make_photo("b.png", seed=5)
-    arguments = ("describe", before, "--model", tiny_bundle, "--compare", after)
+    arguments = ("describe", before, "--model", tiny_bundle, "--engine", "torch", "--compare", after)
     code, out, _ = run(*arguments)
     difference = tiny_predictor.predict(before).scene().diff(tiny_predictor.predict(after).scene())
     assert code == 0

@@ -26,7 +26,7 @@ def test_objects_are_counted_and_written_without_a_label_map(run, make_photo, ti
     photo = make_photo("a.png")
     code, out, err = run("predict", photo, "--model", tiny_objects, "--out", "res", "--min-score", "0.1")
     assert (code, err) == (0, "")
-    first, *paths = out.splitlines()
+    first, *paths, _ = out.splitlines()
     document = json.loads((tmp_path / "res" / "a.json").read_text("utf-8"))
     count = len(document["regions"])
     assert 1 <= count <= 5
@@ -64,7 +64,7 @@ def test_panoptic_writes_results_and_cocos_format(run, make_photo, tiny_bundle, 
     models = f"{tiny_bundle}+{tiny_objects}"
     code, out, err = run("predict", "photos", "--panoptic", models, "--out", "res", "--min-score", "0.1", "--quiet")
     assert (code, err) == (0, "")
-    joined = Path(out.splitlines()[-1].strip())
+    joined = Path(out.splitlines()[-2].strip())
     document = json.loads(joined.read_text("utf-8"))
     assert [image["file_name"] for image in document["images"]] == ["a.png", "b.png"]
     assert {category["name"] for category in document["categories"]} == {"sky", "road", "car"}
