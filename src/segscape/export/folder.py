@@ -23,6 +23,7 @@ from segscape.models.card import ModelCard, strict_json
 from segscape.models.reading import read_card
 from segscape.runtime.graphs import Graph
 from segscape.runtime.onnx_format import refuse_external_data
+from segscape.runtime.openvino_core import openvino_core
 
 FORMAT = 1
 CARD = "model.json"
@@ -152,14 +153,13 @@ def read_exported(folder: Path) -> Exported:
 
 
 def _as_openvino(model: bytes) -> list[bytes]:
-    try:
-        import openvino
-    except ImportError as error:
-        raise ConfigError("exporting to OpenVINO needs it: pip install openvino") from error
+    core = openvino_core()
+    import openvino
+
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / FILES["openvino"][0]
-            openvino.save_model(openvino.Core().read_model(model), str(path), compress_to_fp16=False)
+            openvino.save_model(core.read_model(model), str(path), compress_to_fp16=False)
             return [path.read_bytes(), path.with_suffix(".bin").read_bytes()]
     except OSError as error:
         raise explain_os_error(error, error.filename or tempfile.gettempdir()) from error

@@ -17,6 +17,7 @@ from segscape.errors import ConfigError, ModelError, ResourceError, SegscapeErro
 from segscape.files import write_bytes
 from segscape.runtime.engine import MODES, out_of_memory, thread_limit
 from segscape.runtime.graphs import Graph
+from segscape.runtime.openvino_core import openvino_core
 
 PRECISIONS = ("auto", "f32", "bf16")
 _NATIVE_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}  # as Linux calls it on x86 and ARM
@@ -44,10 +45,7 @@ class OpenVINOEngine:
                 f"precision is one of {', '.join(PRECISIONS)} and mode one of {', '.join(MODES)}, "
                 f"got {precision!r} and {mode!r}"
             )
-        try:
-            import openvino
-        except ImportError as error:
-            raise ConfigError("engine 'openvino' needs OpenVINO: pip install openvino") from error
+        core = openvino_core()
         self.precision = ("bf16" if has_bf16() else "f32") if precision == "auto" else precision
         self.stride, self.name = graph.stride, f"openvino cpu {self.precision}"
         self._graph = graph
@@ -57,7 +55,7 @@ class OpenVINOEngine:
         }
         if threads := thread_limit():
             wanted["INFERENCE_NUM_THREADS"] = threads
-        compiled = _compiled(openvino, graph, wanted, cache)
+        compiled = _compiled(core, graph, wanted, cache)
         number = 1 if mode == "latency" else compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self.concurrency = max(1, int(number))
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -93,12 +91,13 @@ def _cpu_flags() -> set[str]:
     return set(next((line for line in lines if line.startswith(("flags", "Features"))), "").split())
 
 
-def _compiled(openvino: Any, graph: Graph, wanted: dict[str, Any], cache: bool) -> Any:
+def _compiled(core: Any, graph: Graph, wanted: dict[str, Any], cache: bool) -> Any:
     """The compiled network: from the cache, else compiled and put there.
 
     Not OpenVINO's own cache: that wants the whole model again, weights and all, to find out which it is.
     """
-    core = openvino.Core()
+    import openvino
+
     made_by = [graph.key, wanted, openvino.get_version(), platform.machine(), sorted(_cpu_flags())]
     name = f"{hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:32]}.blob"
     kept = cache_folder() / "openvino" / name

@@ -1,0 +1,33 @@
+"""OpenVINO and the process around it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("openvino")
+
+INTERRUPTED = """
+import gc, os, signal, sys
+from segscape.predict.predictor import load
+first = load(sys.argv[1], engine="openvino")
+second = load(sys.argv[1], engine="openvino", precision="f32")
+del first
+gc.collect()
+del second
+gc.collect()
+bytearray(10_000_000)
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="signals of POSIX")
+def test_ctrl_c_interrupts_also_after_engines_are_gone(tiny_bundle):
+    command = [sys.executable, "-c", INTERRUPTED, str(tiny_bundle)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")
