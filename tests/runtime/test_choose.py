@@ -52,7 +52,7 @@ def test_a_network_that_cannot_become_a_graph_runs_in_torch_unless_told(tiny_bun
 
     monkeypatch.setattr("segscape.runtime.graphs.bundle_graph", fail)
     chosen = open_engine(tiny_bundle, device="cpu")
-    assert chosen.engine.name == "torch cpu"
+    assert chosen.engine.name == "torch cpu f32"
     assert "openvino cannot run it: this network cannot become a graph: odd" in chosen.reason
     with pytest.raises(ConfigError, match="odd"):
         open_engine(tiny_bundle, engine)

@@ -5,7 +5,14 @@ import torch
 from segscape.errors import ConfigError, ResourceError
 from segscape.models import build_model
 from segscape.models.mask_rcnn import MaskRCNN
-from segscape.runtime.torch_engine import TorchDetector, TorchEngine, is_out_of_memory, make_engine, pick_device
+from segscape.runtime.torch_engine import (
+    TorchDetector,
+    TorchEngine,
+    is_out_of_memory,
+    make_engine,
+    pick_device,
+    pick_precision,
+)
 
 
 @pytest.fixture
@@ -25,8 +32,37 @@ def test_devices_that_are_not_there(device):
         pick_device(device)
 
 
+@pytest.mark.parametrize(("wanted", "device", "picked"), [("auto", "cpu", "f32"), ("bf16", "cpu", "bf16")])
+def test_precision_is_f32_on_a_cpu_unless_asked_for(wanted, device, picked):
+    assert pick_precision(wanted, torch.device(device)) == picked
+
+
+def test_precisions_that_are_none():
+    with pytest.raises(ConfigError, match="auto, f32 or bf16"):
+        pick_precision("f16", torch.device("cpu"))
+
+
+def test_bf16_is_close_to_f32_and_not_it(engine):
+    batch = np.random.default_rng(0).normal(size=(1, 3, 16, 16)).astype(np.float32)
+    rounded = TorchEngine(engine.model, "cpu", "bf16")
+    exact, close = engine.low_logits(batch), rounded.low_logits(batch)
+    assert rounded.name == "torch cpu bf16"
+    assert close.dtype == np.float32
+    assert 0 < np.abs(close - exact).max() < 0.05 * np.abs(exact).max()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_replayed_on_a_gpu_it_gives_what_it_gave():
+    engine = TorchEngine(build_model("unet", 3, {"base_channels": 2, "depth": 1}), "cuda")
+    batches = np.random.default_rng(0).normal(size=(4, 1, 3, 16, 24)).astype(np.float32)
+    first = [engine.low_logits(batch) for batch in batches]
+    engine.low_logits(np.zeros((1, 3, 8, 8), np.float32))
+    for batch, before in zip(batches, first, strict=True):
+        np.testing.assert_allclose(engine.low_logits(batch), before, atol=1e-3)
+
+
 def test_what_it_says_of_itself(engine):
-    assert engine.name == "torch cpu"
+    assert engine.name == "torch cpu f32"
     assert engine.stride == 1
     assert not engine.model.training
 
@@ -74,7 +110,7 @@ def detector() -> TorchDetector:
 
 
 def test_detections_are_plain_arrays_with_our_class_ids(detector):
-    assert (detector.name, detector.model.training) == ("torch cpu", False)
+    assert (detector.name, detector.model.training) == ("torch cpu f32", False)
     batch = np.random.default_rng(0).normal(size=(1, 3, 33, 45)).astype(np.float32)
     found = detector.detect(batch)
     assert found.boxes.shape == (7, 4)

@@ -46,7 +46,8 @@ def load(
             network that the package has none of, once.
         device: of torch: "auto" (the GPU if there is one), "cpu", "cuda", "cuda:1", "mps".
         mode: "latency" gets one image done soonest, "throughput" the most images per second (`predict_many`).
-        precision: of OpenVINO: "f32", "bf16", or "auto": bf16 where the CPU computes in it. Others use float32.
+        precision: "f32", "bf16", or "auto": of OpenVINO bf16 where the CPU computes in it, of torch bf16 on GPUs
+            that do and f32 on a CPU. ONNX Runtime and, in torch, networks that find objects use float32.
 
     Raises:
         ModelError: no such model, or a file that is none.

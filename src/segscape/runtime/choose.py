@@ -48,7 +48,8 @@ def open_engine(
             OpenVINO, then ONNX Runtime, then torch: the first that is installed and can run the network.
         device: of torch, see `segscape.runtime.torch_engine.pick_device`; the others run on the CPU.
         mode: "latency" for one image after another, "throughput" for many at once.
-        precision: of OpenVINO, see `OpenVINOEngine`; the others compute in float32.
+        precision: of OpenVINO and torch, see `OpenVINOEngine` and `segscape.runtime.torch_engine.pick_precision`; ONNX
+            Runtime computes in float32.
 
     Raises:
         ConfigError: no such engine, it is not installed, or it cannot run this model.
@@ -70,7 +71,7 @@ def open_engine(
             if engine != "auto" or not installed("torch"):
                 raise
             reason = f"{kind} cannot run it: {error}"
-    return Chosen(_in_torch(path, device), card, reason)
+    return Chosen(_in_torch(path, device, precision), card, reason)
 
 
 def _pick(card: ModelCard, engine: str, device: str) -> tuple[str, str]:
@@ -105,13 +106,13 @@ def _on_graph(kind: str, graph: Graph, mode: str, precision: str) -> Engine:
     return OpenVINOEngine(graph, precision=precision, mode=mode)
 
 
-def _in_torch(path: Path, device: str) -> Engine | ObjectEngine:
+def _in_torch(path: Path, device: str, precision: str) -> Engine | ObjectEngine:
     try:
         from segscape.models.bundle import load_bundle
         from segscape.runtime.torch_engine import make_engine
     except ImportError as error:
-        raise ConfigError("engine 'torch' needs PyTorch, which is not installed: pip install torch") from error
-    return make_engine(load_bundle(path)[0], device)
+        raise ConfigError("engine 'torch' needs PyTorch: pip install 'segscape[torch]'") from error
+    return make_engine(load_bundle(path)[0], device, precision)
 
 
 def _open_exported(path: Path, engine: str, device: str, mode: str, precision: str) -> Chosen:

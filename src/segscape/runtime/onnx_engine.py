@@ -35,7 +35,7 @@ class OnnxEngine:
         try:
             import onnxruntime
         except ImportError as error:
-            raise ConfigError("engine 'onnx' needs ONNX Runtime: pip install onnxruntime") from error
+            raise ConfigError("engine 'onnx' needs ONNX Runtime: pip install 'segscape[onnx]'") from error
         onnxruntime.disable_telemetry_events()
         self._graph, self.stride = graph, graph.stride
         options = onnxruntime.SessionOptions()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from segscape.errors import ConfigError, ResourceError
 from segscape.models.network import Network
@@ -35,6 +36,20 @@ def pick_device(device: str) -> torch.device:
     return chosen
 
 
+def pick_precision(precision: str, device: torch.device) -> str:
+    """What is computed in: "f32", "bf16" (convolutions and products only, by autocast), or "auto", which is bf16 on an
+    NVIDIA GPU that has it and f32 elsewhere.
+
+    Raises:
+        ConfigError: it is none of them.
+    """
+    if precision not in ("auto", "f32", "bf16"):
+        raise ConfigError(f"precision is auto, f32 or bf16, got {precision!r}")
+    if precision != "auto":
+        return precision
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "f32"
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, on a GPU or on the CPU (whose allocator has no error class of its own in torch)."""
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
@@ -43,32 +58,48 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class TorchEngine:
-    """Runs a `Network` in evaluation mode; see `segscape.runtime.engine.Engine`."""
+    """Runs a `Network` in evaluation mode; see `segscape.runtime.engine.Engine`.
+
+    Args:
+        model: the network.
+        device: see `pick_device`.
+        precision: see `pick_precision`.
+    """
 
     concurrency = 1
 
-    def __init__(self, model: Network, device: str = "auto") -> None:
+    def __init__(self, model: Network, device: str = "auto", precision: str = "f32") -> None:
         self.device = pick_device(device)
+        self.precision = pick_precision(precision, self.device)
         self.model = model.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.stride = model.stride
-        self.name = f"torch {self.device}"
+        self.name = f"torch {self.device} {self.precision}"
+        self._run, self._alone = self._scores, contextlib.nullcontext()
+        if self.device.type == "cuda":
+            from segscape.runtime.cuda_graphs import CudaGraphs
+
+            self._run, self._alone = CudaGraphs(self._scores), threading.Lock()
 
     @torch.inference_mode()
     def low_logits(self, batch: np.ndarray) -> np.ndarray:
-        with _memory_told(self.device, batch):
+        with _memory_told(self.device, batch), self._alone:
             x = torch.from_numpy(batch).to(self.device).contiguous(memory_format=torch.channels_last)
-            return self.model.low_logits(x).float().contiguous().cpu().numpy()
+            return self._run(x).contiguous().cpu().numpy()
+
+    def _scores(self, x: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            return self.model.low_logits(x).float()
 
 
 class TorchDetector:
-    """Runs a `MaskRCNN` in evaluation mode; see `segscape.runtime.engine.ObjectEngine`."""
+    """Runs a `MaskRCNN` in evaluation mode; see `segscape.runtime.engine.ObjectEngine`. It computes in float32."""
 
     concurrency = 1
 
     def __init__(self, model: MaskRCNN, device: str = "auto") -> None:
         self.device = pick_device(device)
         self.model = model.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.name = f"torch {self.device}"
+        self.name = f"torch {self.device} f32"
 
     @torch.inference_mode()
     def detect(self, batch: np.ndarray) -> Detections:
@@ -89,10 +120,10 @@ class TorchDetector:
             )
 
 
-def make_engine(model: nn.Module, device: str = "auto") -> TorchEngine | TorchDetector:
+def make_engine(model: nn.Module, device: str = "auto", precision: str = "f32") -> TorchEngine | TorchDetector:
     """The engine for a network of either kind."""
     if isinstance(model, Network):
-        return TorchEngine(model, device)
+        return TorchEngine(model, device, precision)
     return TorchDetector(cast("MaskRCNN", model), device)
 
 
