@@ -31,3 +31,22 @@ def test_ctrl_c_interrupts_also_after_engines_are_gone(tiny_bundle):
     command = [sys.executable, "-c", INTERRUPTED, str(tiny_bundle)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")
+
+
+IMPORTED = """
+import sys
+from segscape.runtime.openvino_core import {function}
+{function}()
+print(sorted({{"openvino.tools.ovc", "openvino_telemetry"}} & set(sys.modules)))
+import openvino
+print(type(openvino.convert_model).__name__)
+"""
+
+
+@pytest.mark.parametrize("function", ["openvino_core", "import_nncf"])
+def test_nothing_that_sends_statistics_is_imported(function):
+    if function == "import_nncf":
+        pytest.importorskip("nncf")
+    code = IMPORTED.format(function=function)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "[]\nfunction\n"), done.stderr
