@@ -125,10 +125,10 @@ def test_faults_while_running(tiny_bundle, engine, error):
         run = infer
 
     if engine == "openvino":
-        chosen._requests.get()
-        chosen._requests.put(Failing())
+        chosen._network._requests.get()
+        chosen._network._requests.put(Failing())
     else:
-        chosen._session = Failing()
+        chosen._network._session = Failing()
     says = (
         ("sizes differ", ModelError) if "sizes" in str(error) else ("out of memory on the CPU at 7 × 5", ResourceError)
     )

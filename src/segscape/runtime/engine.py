@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+
+from segscape.errors import ResourceError
 
 MODES = ("latency", "throughput")
 _NO_MEMORY = ("bad_alloc", "bad allocation", "can't allocate memory", "Failed to allocate memory", "out of memory")
@@ -76,6 +79,33 @@ class ObjectEngine(Protocol):
             ResourceError: out of memory.
         """
         ...
+
+
+class RunnableGraph(Protocol):
+    """A graph in the memory of its runtime: a whole network, or a part of one. See `OpenVINONetwork`, `OnnxNetwork`.
+
+    Attributes:
+        name, concurrency: as of an `Engine`.
+    """
+
+    name: str
+    concurrency: int
+
+    def run(self, x: np.ndarray, size: tuple[int, int]) -> AbstractContextManager[tuple[np.ndarray, ...]]:
+        """What the graph gives of ``x``, float32, not to be read after the ``with``.
+
+        ``size`` is (height, width) of the image, for what is said when memory runs out.
+
+        Raises:
+            ResourceError: out of memory.
+            ModelError: the runtime cannot run the graph.
+        """
+        ...
+
+
+def no_memory(size: tuple[int, int]) -> ResourceError:
+    """What is said when memory ran out on an image of ``size`` (height, width)."""
+    return ResourceError(f"out of memory on the CPU at {size[1]} × {size[0]}; give a smaller --size")
 
 
 def thread_limit() -> int | None:

@@ -2,13 +2,74 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 import numpy as np
 
 from segscape.errors import ConfigError, ModelError, ResourceError
-from segscape.runtime.engine import MODES, out_of_memory, thread_limit
-from segscape.runtime.graphs import INPUT, Graph
+from segscape.runtime.engine import MODES, no_memory, out_of_memory, thread_limit
+from segscape.runtime.graphs import Graph
+
+
+class OnnxNetwork:
+    """A graph that ONNX Runtime has loaded.
+
+    Args:
+        graph, mode: as of `OnnxEngine`; the graph may be a part of a network.
+
+    Attributes:
+        concurrency: as of an `Engine`.
+
+    Raises:
+        as `OnnxEngine`.
+    """
+
+    name = "onnx cpu f32"
+
+    def __init__(self, graph: Graph, *, mode: str = "latency") -> None:
+        if mode not in MODES:
+            raise ConfigError(f"mode is one of {', '.join(MODES)}, got {mode!r}")
+        if graph.kind != "onnx":
+            raise ConfigError("this model was exported to OpenVINO, which ONNX Runtime cannot read")
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise ConfigError("engine 'onnx' needs ONNX Runtime: pip install 'segscape[onnx]'") from error
+        onnxruntime.disable_telemetry_events()
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # errors come as exceptions; they need not be printed as well
+        cores = thread_limit() or os.cpu_count() or 1
+        self.concurrency = cores if mode == "throughput" else 1
+        # 0: all cores, with threads kept to them; else they are not.
+        options.intra_op_num_threads = 1 if mode == "throughput" else thread_limit() or 0
+        model = graph.model()
+        try:
+            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            self._input = self._session.get_inputs()[0].name
+        except Exception as error:  # its exceptions have no common class but this one
+            if out_of_memory(error):
+                raise ResourceError("out of memory while ONNX Runtime loaded the network") from error
+            raise ModelError(f"ONNX Runtime cannot run this network: {str(error)[:300]}") from error
+
+    @contextlib.contextmanager
+    def run(self, x: np.ndarray, size: tuple[int, int]) -> Iterator[tuple[np.ndarray, ...]]:
+        """What the graph gives of ``x``, float32; from any thread.
+
+        ``size`` is (height, width) of the image, for what is said when memory runs out.
+
+        Raises:
+            ResourceError: out of memory.
+            ModelError: ONNX Runtime cannot run the graph.
+        """
+        try:
+            found = tuple(np.asarray(part) for part in self._session.run(None, {self._input: x}))
+        except Exception as error:
+            if out_of_memory(error):
+                raise no_memory(size) from error
+            raise ModelError(f"ONNX Runtime cannot run this network: {str(error)[:300]}") from error
+        yield found
 
 
 class OnnxEngine:
@@ -25,40 +86,14 @@ class OnnxEngine:
         ResourceError: out of memory.
     """
 
-    name = "onnx cpu f32"
+    name = OnnxNetwork.name
 
     def __init__(self, graph: Graph, *, mode: str = "latency") -> None:
-        if mode not in MODES:
-            raise ConfigError(f"mode is one of {', '.join(MODES)}, got {mode!r}")
-        if graph.kind != "onnx":
-            raise ConfigError("this model was exported to OpenVINO, which ONNX Runtime cannot read")
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise ConfigError("engine 'onnx' needs ONNX Runtime: pip install 'segscape[onnx]'") from error
-        onnxruntime.disable_telemetry_events()
         self._graph, self.stride = graph, graph.stride
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # errors come as exceptions; they need not be printed as well
-        cores = thread_limit() or os.cpu_count() or 1
-        self.concurrency = cores if mode == "throughput" else 1
-        # 0: all cores, with threads kept to them; else they are not.
-        options.intra_op_num_threads = 1 if mode == "throughput" else thread_limit() or 0
-        model = graph.model()
-        try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its exceptions have no common class but this one
-            if out_of_memory(error):
-                raise ResourceError("out of memory while ONNX Runtime loaded the network") from error
-            raise ModelError(f"ONNX Runtime cannot run this network: {str(error)[:300]}") from error
+        self._network = OnnxNetwork(graph, mode=mode)
+        self.concurrency = self._network.concurrency
 
     def low_logits(self, batch: np.ndarray) -> np.ndarray:
         """As `Engine` says; from any thread."""
-        try:
-            (scores,) = self._session.run(None, {INPUT: self._graph.padded(batch)})
-        except Exception as error:
-            height, width = batch.shape[-2:]
-            if out_of_memory(error):
-                raise ResourceError(f"out of memory on the CPU at {width} × {height}; give a smaller --size") from error
-            raise ModelError(f"ONNX Runtime cannot run this network: {str(error)[:300]}") from error
-        return np.asarray(scores)
+        with self._network.run(self._graph.padded(batch), (batch.shape[2], batch.shape[3])) as (scores,):
+            return scores

@@ -7,6 +7,7 @@ import hashlib
 import json
 import platform
 import queue
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,72 @@ import numpy as np
 from segscape.cache import cache_folder
 from segscape.errors import ConfigError, ModelError, ResourceError, SegscapeError
 from segscape.files import write_bytes
-from segscape.runtime.engine import MODES, out_of_memory, thread_limit
+from segscape.runtime.engine import MODES, no_memory, out_of_memory, thread_limit
 from segscape.runtime.graphs import Graph
 from segscape.runtime.openvino_core import openvino_core
 
 PRECISIONS = ("auto", "f32", "bf16")
 _NATIVE_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}  # as Linux calls it on x86 and ARM
+
+
+class OpenVINONetwork:
+    """A compiled graph.
+
+    Args:
+        graph: the network, or a part of one.
+        precision, mode, cache: as of `OpenVINOEngine`.
+
+    Attributes:
+        name, concurrency: as of an `Engine`.
+
+    Raises:
+        as `OpenVINOEngine`.
+    """
+
+    def __init__(self, graph: Graph, *, precision: str = "auto", mode: str = "latency", cache: bool = True) -> None:
+        if precision not in PRECISIONS or mode not in MODES:
+            raise ConfigError(
+                f"precision is one of {', '.join(PRECISIONS)} and mode one of {', '.join(MODES)}, "
+                f"got {precision!r} and {mode!r}"
+            )
+        core = openvino_core()
+        precision = ("bf16" if has_bf16() else "f32") if precision == "auto" else precision
+        self.name = f"openvino cpu {precision}"
+        wanted: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": precision,
+            "PERFORMANCE_HINT": "LATENCY" if mode == "latency" else "THROUGHPUT",
+        }
+        if threads := thread_limit():
+            wanted["INFERENCE_NUM_THREADS"] = threads
+        compiled = _compiled(core, graph, wanted, cache)
+        number = 1 if mode == "latency" else compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+        self.concurrency = max(1, int(number))
+        self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for _ in range(self.concurrency):
+            self._requests.put(compiled.create_infer_request())
+
+    @contextlib.contextmanager
+    def run(self, x: np.ndarray, size: tuple[int, int]) -> Iterator[tuple[np.ndarray, ...]]:
+        """What the graph gives of ``x``, float32: OpenVINO's own memory, not to be read after the ``with``.
+
+        From any thread, and from `concurrency` of them at once. ``size`` is (height, width) of the image, for what is
+        said when memory runs out.
+
+        Raises:
+            ResourceError: out of memory.
+            ModelError: OpenVINO cannot run the graph.
+        """
+        request = self._requests.get()
+        try:
+            try:
+                found = tuple(request.infer([x], share_inputs=True, share_outputs=True).values())
+            except (RuntimeError, MemoryError) as error:
+                if out_of_memory(error):
+                    raise no_memory(size) from error
+                raise ModelError(f"OpenVINO cannot run this network: {_first_line(error)}") from error
+            yield found
+        finally:
+            self._requests.put(request)
 
 
 class OpenVINOEngine:
@@ -40,41 +101,14 @@ class OpenVINOEngine:
     """
 
     def __init__(self, graph: Graph, *, precision: str = "auto", mode: str = "latency", cache: bool = True) -> None:
-        if precision not in PRECISIONS or mode not in MODES:
-            raise ConfigError(
-                f"precision is one of {', '.join(PRECISIONS)} and mode one of {', '.join(MODES)}, "
-                f"got {precision!r} and {mode!r}"
-            )
-        core = openvino_core()
-        self.precision = ("bf16" if has_bf16() else "f32") if precision == "auto" else precision
-        self.stride, self.name = graph.stride, f"openvino cpu {self.precision}"
-        self._graph = graph
-        wanted: dict[str, Any] = {
-            "INFERENCE_PRECISION_HINT": self.precision,
-            "PERFORMANCE_HINT": "LATENCY" if mode == "latency" else "THROUGHPUT",
-        }
-        if threads := thread_limit():
-            wanted["INFERENCE_NUM_THREADS"] = threads
-        compiled = _compiled(core, graph, wanted, cache)
-        number = 1 if mode == "latency" else compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-        self.concurrency = max(1, int(number))
-        self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        for _ in range(self.concurrency):
-            self._requests.put(compiled.create_infer_request())
+        self._graph, self.stride = graph, graph.stride
+        self._network = OpenVINONetwork(graph, precision=precision, mode=mode, cache=cache)
+        self.name, self.concurrency = self._network.name, self._network.concurrency
 
     def low_logits(self, batch: np.ndarray) -> np.ndarray:
         """As `Engine` says; from any thread, and from `concurrency` of them at once."""
-        request = self._requests.get()
-        try:
-            (scores,) = request.infer([self._graph.padded(batch)], share_inputs=True).values()
-            return np.array(scores, np.float32)  # the request's own memory is written again by the next call
-        except (RuntimeError, MemoryError) as error:
-            height, width = batch.shape[-2:]
-            if out_of_memory(error):
-                raise ResourceError(f"out of memory on the CPU at {width} × {height}; give a smaller --size") from error
-            raise ModelError(f"OpenVINO cannot run this network: {_first_line(error)}") from error
-        finally:
-            self._requests.put(request)
+        with self._network.run(self._graph.padded(batch), (batch.shape[2], batch.shape[3])) as (scores,):
+            return np.array(scores, np.float32)
 
 
 def has_bf16() -> bool:
