@@ -248,7 +248,7 @@ def test_convert_of_what_cannot_be(run, make_numbered, make_mask_folder, argumen
 
 
 def test_an_image_too_large_for_memory_is_exit_4(run, make_photo, tiny_objects, monkeypatch):
-    monkeypatch.setattr("segscape.runtime.torch_engine.available_bytes", lambda: 1000)
+    monkeypatch.setattr("segscape.runtime.memory.available_bytes", lambda: 1000)
     code, _, err = run("predict", make_photo("a.png"), "--model", tiny_objects, "--json")
     assert code == 4
     assert "smaller --size" in err

@@ -44,6 +44,32 @@ def test_a_bundled_model_predicts(cache, make_photo, engine):
     assert document["results"][0]["model"].startswith("street@")
 
 
+@pytest.mark.parametrize("model", [("--model", "nuclei"), ("--panoptic", "street+nuclei")])
+def test_objects_and_all_pixels(cache, make_photo, model):
+    done = python(MAIN, "predict", make_photo("a.png"), *model, "--refine", "none", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert set(document["engine"]["name"].replace("+", " ").split()) <= {"openvino", "cpu", "bf16", "f32"}
+    assert "nuclei@" in document["results"][0]["model"]
+
+
+@pytest.mark.parametrize("to", ["onnx", "openvino"])
+def test_exported_objects_are_those_that_torch_gives(cache, run, tiny_objects, make_photo, tmp_path, to):
+    import segscape
+
+    assert run("export", tiny_objects, "--to", to, "--out", "exported")[0] == 0
+    photo = make_photo("a.png", height=45, width=70)
+    code = f"""{WITHOUT_TORCH}
+import json, segscape
+found = segscape.load(sys.argv[1], engine="{to}", precision="f32").predict(sys.argv[2], min_score=0)
+print(json.dumps([[r.box, r.area_px] for r in found.regions]))"""
+    done = python(code, tmp_path / "exported", photo)
+    assert done.returncode == 0, done.stderr
+    wanted = segscape.load(tiny_objects, engine="torch", device="cpu").predict(photo, min_score=0).regions
+    assert json.loads(done.stdout) == [[list(r.box), r.area_px] for r in wanted]
+    assert len(wanted) > 0
+
+
 @pytest.mark.parametrize("to", ["onnx", "openvino"])
 def test_an_exported_model_gives_the_masks_that_torch_gives(cache, make_photo, tiny_bundle, run, tmp_path, to):
     import numpy as np
@@ -68,11 +94,11 @@ def test_an_exported_model_gives_the_masks_that_torch_gives(cache, make_photo, t
     [
         (("--engine", "torch"), "needs PyTorch"),
         (("--model", "{bundle}"), "making it takes torch"),
-        (("--model", "nuclei"), "needs PyTorch"),
+        (("--model", "{objects}"), "making it takes torch"),
     ],
 )
-def test_what_needs_torch_says_so(cache, make_photo, tiny_bundle, arguments, says):
-    arguments = [a.format(bundle=tiny_bundle) for a in arguments]
+def test_what_needs_torch_says_so(cache, make_photo, tiny_bundle, tiny_objects, arguments, says):
+    arguments = [a.format(bundle=tiny_bundle, objects=tiny_objects) for a in arguments]
     done = python(MAIN, "predict", make_photo("a.png"), *arguments)
     assert done.returncode == 2
     assert says in done.stderr

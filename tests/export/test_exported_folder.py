@@ -1,6 +1,8 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from segscape.errors import ConfigError, ModelError
@@ -8,6 +10,7 @@ from segscape.export import check
 from segscape.export.folder import card_of, read_exported, write_exported
 from segscape.models.reading import read_card
 from segscape.runtime.choose import open_engine
+from segscape.runtime.detector_graphs import bundle_detector
 from segscape.runtime.graphs import bundle_graph
 
 KINDS = pytest.mark.parametrize("kind", ["onnx", "openvino"])
@@ -129,15 +132,62 @@ def test_an_export_that_differs_is_refused_and_no_model(run, tiny_bundle, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("{objects}", "--to", "onnx"), "finds objects"),
         (("{bundle}", "--to", "tflite"), "openvino"),
         (("nosuch", "--to", "onnx"), "no model 'nosuch'"),
     ],
 )
-def test_what_cannot_be_exported(run, tiny_bundle, tiny_objects, arguments, says):
-    arguments = [a.format(bundle=tiny_bundle, objects=tiny_objects) for a in arguments]
+def test_what_cannot_be_exported(run, tiny_bundle, arguments, says):
+    arguments = [a.format(bundle=tiny_bundle) for a in arguments]
     code, _, err = run("export", *arguments, "--out", "x")
     assert (code, says in err) == (2, True)
+
+
+@KINDS
+def test_a_model_that_finds_objects_is_three_graphs_and_a_plan(run, tiny_objects, tmp_path, kind):
+    code, out, _ = run("export", tiny_objects, "--to", kind, "--out", "x", "--json")
+    suffixes = {"onnx": [".onnx"], "openvino": [".xml", ".bin"]}[kind]
+    names = [part + suffix for part in ("features", "boxes", "masks") for suffix in suffixes]
+    assert code == 0
+    document = json.loads(out)
+    assert document["files"] == ["x/model.json", *(f"x/{name}" for name in names)]
+    assert document["largest_difference"] < 1e-3
+    found = read_exported(tmp_path / "x")
+    assert (found.kind, found.graph.plan) == (kind, bundle_detector(tiny_objects).plan)  # type: ignore[union-attr]
+    batch = noise(70, 90)
+    wanted = open_engine(tiny_objects, "torch", device="cpu").engine.detect(batch)  # type: ignore[union-attr]
+    objects = open_engine(tmp_path / "x", kind, precision="f32").engine.detect(batch)  # type: ignore[union-attr]
+    assert len(wanted.boxes) == len(objects.boxes) == 5
+    np.testing.assert_allclose(objects.boxes, wanted.boxes, atol=1e-3)
+    np.testing.assert_allclose(objects.scores, wanted.scores, atol=1e-3)
+    np.testing.assert_allclose(objects.masks, wanted.masks, atol=1e-3)
+
+
+def test_a_strangers_plan_is_checked(run, tiny_objects, tmp_path):
+    run("export", tiny_objects, "--to", "onnx", "--out", "x")
+    folder = tmp_path / "x"
+    plan = json.loads((folder / "model.json").read_text())["graph"]["plan"]
+    change(folder, plan={**plan, "max_objects": 10**12})
+    with pytest.raises(ModelError, match="'max_objects' is a whole number"):
+        open_engine(folder)
+    change(folder, plan=plan)
+    (folder / "masks.onnx").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"masks\.onnx' does not have the hash"):
+        open_engine(folder)
+
+
+@pytest.mark.parametrize("part", ["boxes", "labels", "scores", "masks"])
+def test_objects_that_differ_are_refused(run, tiny_objects, tmp_path, monkeypatch, part):
+    from segscape.runtime.detector import SplitDetector
+
+    right = SplitDetector.detect
+
+    def wrong(self, batch):
+        found = right(self, batch)
+        return replace(found, **{part: getattr(found, part) + (1 if part == "labels" else 0.3)})
+
+    monkeypatch.setattr(SplitDetector, "detect", wrong)
+    code, _, err = run("export", tiny_objects, "--to", "onnx", "--out", "x")
+    assert (code, "cannot be exported truly" in err) == (2, True)
 
 
 def test_export_says_what_it_wrote(run, tiny_bundle):
@@ -147,3 +197,8 @@ def test_export_says_what_it_wrote(run, tiny_bundle):
     assert document["largest_difference"] < 1e-3
     code, _, err = run("export", "x", "--to", "onnx", "--out", "y")
     assert (code, "is an exported model" in err) == (2, True)
+
+
+def noise(height: int, width: int) -> np.ndarray:
+    """(1, 3, height, width) float32."""
+    return np.random.default_rng(0).normal(size=(1, 3, height, width)).astype(np.float32)

@@ -153,7 +153,7 @@ def test_other_faults_are_not_called_out_of_memory(engine, monkeypatch):
 
 
 def test_an_image_that_does_not_fit_into_memory_is_refused_before_linux_kills_the_process(monkeypatch):
-    monkeypatch.setattr("segscape.runtime.torch_engine.available_bytes", lambda: 10**6)
+    monkeypatch.setattr("segscape.runtime.memory.available_bytes", lambda: 10**6)
     model = MaskRCNN(1, channels=16, box_channels=32, anchor_sizes=(8, 16), anchor_stride=4, pool_stride=2)
     with pytest.raises(ResourceError, match=r"512 × 256 would need about .* GB .* smaller --size"):
         TorchDetector(model, "cpu").detect(np.zeros((1, 3, 256, 512), np.float32))

@@ -28,15 +28,13 @@ def export(model: str, /, *, to: str, out: Path, json_: Json = False) -> int:
     from segscape.export.folder import CARD, write_exported
     from segscape.models.reading import read_card
     from segscape.predict.locate import find_model
-    from segscape.runtime.graphs import bundle_graph
+    from segscape.runtime.choose import graph_of
 
     path = find_model(model)
     if path.is_dir():
         raise ConfigError(f"{model!r} is an exported model; export the bundle it was made from")
     card = read_card(path)
-    if card.task != "semantic":
-        raise ConfigError(f"model {card.name!r} finds objects; only models that give label maps can be exported yet")
-    files = write_exported(out, to, bundle_graph(path), card)
+    files = write_exported(out, to, graph_of(path, card), card)
     try:
         difference = largest_difference(out, path)
     except ModelError:

@@ -4,6 +4,9 @@
 engine's name, its files with their SHA-256, and the multiple and stride of sizes. ``graph.onnx``, or ``graph.xml`` with
 ``graph.bin``, is an ordinary model of that engine: (N, 3, H, W) float32 in, H and W multiples of ``multiple``,
 normalised RGB, padded at the right and bottom by repeating the border; scores of stride ``stride`` out.
+
+A model that finds objects has three such graphs, ``features``, ``boxes`` and ``masks`` in place of ``graph``, and for
+``multiple`` and ``stride`` the ``plan`` of what stands between them: see `segscape.runtime.detector_graphs`.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +24,15 @@ from segscape.errors import ConfigError, InputError, ModelError, ResourceError
 from segscape.files import explain_os_error, write_bytes, write_text
 from segscape.models.card import ModelCard, strict_json
 from segscape.models.reading import read_card
+from segscape.runtime.detector_graphs import PARTS, DetectorGraph, DetectorPlan
 from segscape.runtime.graphs import Graph
 from segscape.runtime.onnx_format import refuse_external_data
 from segscape.runtime.openvino_core import openvino_core
 
 FORMAT = 1
 CARD = "model.json"
-FILES = {"onnx": ("graph.onnx",), "openvino": ("graph.xml", "graph.bin")}
+SUFFIXES = {"onnx": (".onnx",), "openvino": (".xml", ".bin")}
+_WHOLE = ("graph",)
 _MAX_JSON = 25_000_000
 
 
@@ -36,12 +41,14 @@ class Exported:
     """What an exported folder holds.
 
     Attributes:
-        graph: the network with its weights.
+        graph: the network with its weights; a `DetectorGraph` if it finds objects.
         card: of the model it was made from.
+        kind: of the graph's files, "onnx" or "openvino".
     """
 
-    graph: Graph
+    graph: Graph | DetectorGraph
     card: ModelCard
+    kind: str
 
 
 def is_exported(folder: Path) -> bool:
@@ -49,13 +56,15 @@ def is_exported(folder: Path) -> bool:
     return (folder / CARD).is_file()
 
 
-def write_exported(folder: str | os.PathLike[str], kind: str, graph: Graph, card: ModelCard) -> list[Path]:
+def write_exported(
+    folder: str | os.PathLike[str], kind: str, graph: Graph | DetectorGraph, card: ModelCard
+) -> list[Path]:
     """Write a model into a folder; returns the files.
 
     Args:
         folder: made if need be. Files of an earlier export are replaced, others stay.
-        kind: a key of `FILES`.
-        graph: as an ONNX model.
+        kind: a key of `SUFFIXES`.
+        graph: as ONNX; for kind openvino it may be OpenVINO's already.
         card: of the model.
 
     Raises:
@@ -63,25 +72,37 @@ def write_exported(folder: str | os.PathLike[str], kind: str, graph: Graph, card
         ModelError: OpenVINO cannot read the graph.
         ResourceError, InputError: see `segscape.files.atomic_write`.
     """
-    if kind not in FILES:
-        raise ConfigError(f"models are exported to {' or '.join(FILES)}, not {kind!r}")
-    model = graph.model()
-    if not isinstance(model, bytes):
-        raise ConfigError("this model is an exported one; export the bundle it was made from")
+    if kind not in SUFFIXES:
+        raise ConfigError(f"models are exported to {' or '.join(SUFFIXES)}, not {kind!r}")
     folder = Path(folder)
-    contents = [model] if kind == "onnx" else _as_openvino(model)
-    said = {
-        "kind": kind,
-        "multiple": graph.multiple,
-        "stride": graph.stride,
-        "files": {name: _digest(content) for name, content in zip(FILES[kind], contents, strict=True)},
-    }
-    for name, content in zip(FILES[kind], contents, strict=True):
+    contents: dict[str, bytes] = {}
+    for name, part in (graph.parts if isinstance(graph, DetectorGraph) else {_WHOLE[0]: graph}).items():
+        contents |= zip(_names((name,), kind), _contents(part, kind), strict=True)
+    said: dict[str, Any] = {"kind": kind, "files": {name: _digest(content) for name, content in contents.items()}}
+    if isinstance(graph, DetectorGraph):
+        said["plan"] = graph.plan.to_dict()
+    else:
+        said |= {"multiple": graph.multiple, "stride": graph.stride}
+    for name, content in contents.items():
         write_bytes(folder / name, content)
     # Last: until it is there, or while it is that of an earlier export, the folder is not taken for a model.
     card_text = json.dumps({"format": FORMAT, "graph": said, "card": card.to_dict()}, ensure_ascii=False, indent=1)
     write_text(folder / CARD, card_text + "\n")
-    return [folder / name for name in (CARD, *FILES[kind])]
+    return [folder / name for name in (CARD, *contents)]
+
+
+def _names(parts: Sequence[str], kind: str) -> list[str]:
+    return [part + suffix for part in parts for suffix in SUFFIXES[kind]]
+
+
+def _contents(graph: Graph, kind: str) -> list[bytes]:
+    """Of the graph's files."""
+    model = graph.model()
+    if isinstance(model, bytes):
+        return [model] if kind == "onnx" else _as_openvino(model)
+    if kind == "onnx":
+        raise ConfigError("this model is OpenVINO's, of which no ONNX model can be made; export its bundle")
+    return [model.with_suffix(suffix).read_bytes() for suffix in SUFFIXES[kind]]
 
 
 def read_exported_card(folder: Path) -> tuple[ModelCard, Mapping[str, Any]]:
@@ -98,17 +119,27 @@ def read_exported_card(folder: Path) -> tuple[ModelCard, Mapping[str, Any]]:
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise InputError(f"it is not of format {FORMAT}")
         said = document["graph"]
-        kind, multiple, stride = said["kind"], said["multiple"], said["stride"]
-        if kind not in FILES or set(said["files"]) != set(FILES[kind]):
-            raise InputError(f"it names graph files other than {FILES}")
-        if not all(type(n) is int and 1 <= n <= 1024 for n in (multiple, stride)) or multiple % stride:
-            raise InputError(f"multiple {multiple!r} and stride {stride!r} are none")
-        return ModelCard.from_dict(document["card"]), said
+        card, kind = ModelCard.from_dict(document["card"]), said["kind"]
+        if kind not in SUFFIXES or set(said["files"]) != set(_names(_parts(card), kind)):
+            raise InputError(f"it names graph files other than {_names(_parts(card), 'onnx')} or those of OpenVINO")
+        if card.task == "instance":
+            DetectorPlan.from_dict(said["plan"])
+        elif not _fit(said["multiple"], said["stride"]):
+            raise InputError(f"multiple {said['multiple']!r} and stride {said['stride']!r} are none")
+        return card, said
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, ModelError):
             raise
         reason = f"{error} is missing" if isinstance(error, KeyError) else error
         raise ModelError(f"{str(path)!r} is not an exported model's card: {reason}") from error
+
+
+def _parts(card: ModelCard) -> tuple[str, ...]:
+    return PARTS if card.task == "instance" else _WHOLE
+
+
+def _fit(multiple: Any, stride: Any) -> bool:
+    return all(type(n) is int and 1 <= n <= 1024 for n in (multiple, stride)) and multiple % stride == 0
 
 
 def card_of(path: Path) -> ModelCard:
@@ -128,10 +159,16 @@ def read_exported(folder: Path) -> Exported:
         ResourceError: out of memory.
     """
     card, said = read_exported_card(folder)
-    if card.task != "semantic":
-        raise ModelError(f"{str(folder)!r}: a model that finds objects cannot have been exported")
+    if card.task == "instance":
+        parts = {part: _read_graph(folder, part, said, 1, 1) for part in PARTS}
+        return Exported(DetectorGraph(parts, DetectorPlan.from_dict(said["plan"])), card, said["kind"])
+    return Exported(_read_graph(folder, _WHOLE[0], said, said["multiple"], said["stride"]), card, said["kind"])
+
+
+def _read_graph(folder: Path, part: str, said: Mapping[str, Any], multiple: int, stride: int) -> Graph:
+    kind, names = said["kind"], _names((part,), said["kind"])
     first = b""
-    for name in FILES[said["kind"]]:
+    for name in names:
         try:
             content = (folder / name).read_bytes()
         except MemoryError as error:
@@ -145,11 +182,11 @@ def read_exported(folder: Path) -> Exported:
                 f"{str(folder / name)!r} does not have the hash in {CARD}; it was changed or damaged: export it again"
             )
         first = first or content
-    if said["kind"] == "onnx":
-        refuse_external_data(first, repr(str(folder / FILES["onnx"][0])))
-    model = first if said["kind"] == "onnx" else folder / FILES["openvino"][0]
-    key = _digest(json.dumps(said["files"], sort_keys=True).encode())
-    return Exported(Graph(said["kind"], lambda: model, said["multiple"], said["stride"], key), card)
+    if kind == "onnx":
+        refuse_external_data(first, repr(str(folder / names[0])))
+    model = first if kind == "onnx" else folder / names[0]
+    key = _digest(json.dumps({name: said["files"][name] for name in names}, sort_keys=True).encode())
+    return Graph(kind, lambda: model, multiple, stride, key)
 
 
 def _as_openvino(model: bytes) -> list[bytes]:
@@ -158,7 +195,7 @@ def _as_openvino(model: bytes) -> list[bytes]:
 
     try:
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / FILES["openvino"][0]
+            path = Path(folder) / "graph.xml"
             openvino.save_model(core.read_model(model), str(path), compress_to_fp16=False)
             return [path.read_bytes(), path.with_suffix(".bin").read_bytes()]
     except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import tempfile
 import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +21,19 @@ from segscape.runtime.graphs import INPUT, OUTPUT, packed_graph
 OPSET = 17
 
 
-def trace(model: nn.Module) -> bytes:
-    """The graph of a network's `Network.score` with any batch size, height and width, without its weights.
+def trace(model: nn.Module) -> dict[str, bytes]:
+    """The graphs of a network by part, without its weights.
 
-    The graph does not depend on the weights: the network is traced with others, no two tensors alike, because the
+    The graphs do not depend on the weights: the network is traced with others, no two tensors alike, because the
     exporter merges equal ones (and in a new network all shifts are zero).
 
+    Returns:
+        of a `Network` one, called "": its `Network.score` with any batch size, height and width; of a `MaskRCNN` those
+        of `segscape.export.detector_tracing.trace_parts`.
+
     Raises:
-        ConfigError: not a `Network`, or one that torch cannot export.
+        ConfigError: a network that torch cannot export.
     """
-    if not isinstance(model, Network):
-        raise ConfigError("only networks that give class scores become graphs; this one finds objects")
     network = copy.deepcopy(model).eval().cpu().float()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -40,33 +43,51 @@ def trace(model: nn.Module) -> bytes:
     for module in network.modules():
         if isinstance(module, PaddedConv):
             _fix_padding(module)
-    network.forward = network.score  # type: ignore[method-assign]
+    if not isinstance(network, Network):
+        from segscape.export.detector_tracing import trace_parts
+
+        return trace_parts(network)
     m = network.multiple
     axes = {INPUT: {0: "n", 2: "height", 3: "width"}, OUTPUT: {0: "n", 2: "score_height", 3: "score_width"}}
+    content = to_onnx(network, network.score, torch.zeros(1, 3, 2 * m, 3 * m), axes)
+    said = {"multiple": str(m), "stride": str(network.stride)}
+    return {"": packed_graph(content, network.state_dict(), said)}
+
+
+def to_onnx(
+    network: nn.Module, forward: Callable[[Tensor], Any], example: Tensor, axes: Mapping[str, dict[int, str]]
+) -> bytes:
+    """An ONNX model of what ``forward`` makes of one tensor with the network's weights.
+
+    Args:
+        network: its state dict's names become those of the weights.
+        forward: what to trace; gives a tensor or several.
+        example: of its input.
+        axes: the input's name and then the outputs', each with the axes whose length may be any.
+
+    Raises:
+        ConfigError: torch cannot export it.
+    """
+    network.forward = forward
+    names = list(axes)
+    options: dict[str, Any] = {
+        "dynamo": False,  # the newer exporter renames weights and takes many times as long
+        "opset_version": OPSET,
+        "do_constant_folding": False,  # folded weights are no longer those of the bundle
+        "training": torch.onnx.TrainingMode.PRESERVE,  # keeps batch norm apart from its convolution
+        "input_names": names[:1],
+        "output_names": names[1:],
+        "dynamic_axes": axes,
+    }
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of values that become constants, as the sizes' multiples are meant to
         path = Path(folder) / "graph.onnx"
-        options: dict[str, Any] = {
-            "dynamo": False,  # the newer exporter renames weights and takes many times as long
-            "opset_version": OPSET,
-            "do_constant_folding": False,  # folded weights are no longer those of the bundle
-            "training": torch.onnx.TrainingMode.PRESERVE,  # keeps batch norm apart from its convolution
-        }
         try:
-            torch.onnx.export(
-                network,
-                (torch.zeros(1, 3, 2 * m, 3 * m),),
-                str(path),
-                input_names=[INPUT],
-                output_names=[OUTPUT],
-                dynamic_axes=axes,
-                **options,
-            )
+            torch.onnx.export(network, (example,), str(path), **options)
         except Exception as error:  # torch has no one class for what its exporter cannot do
             reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
             raise ConfigError(f"this network cannot become a graph: {reason}") from error
-        content = path.read_bytes()
-    return packed_graph(content, network.state_dict(), network.multiple, network.stride)
+        return path.read_bytes()
 
 
 def _fix_padding(conv: PaddedConv) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +15,10 @@ from segscape.errors import ConfigError, ModelError
 from segscape.export.folder import is_exported, read_exported
 from segscape.models.card import ModelCard
 from segscape.models.reading import read_card
-from segscape.runtime.engine import Engine, ObjectEngine
+from segscape.runtime.engine import Engine, ObjectEngine, RunnableGraph
 
 if TYPE_CHECKING:
+    from segscape.runtime.detector_graphs import DetectorGraph
     from segscape.runtime.graphs import Graph
 
 ENGINES = ("auto", "torch", "openvino", "onnx")
@@ -44,8 +47,8 @@ def open_engine(
 
     Args:
         path: of either.
-        engine: one of `ENGINES`. "auto" takes torch where there is a GPU and for models that find objects; else
-            OpenVINO, then ONNX Runtime, then torch: the first that is installed and can run the network.
+        engine: one of `ENGINES`. "auto" takes torch where there is a GPU; else OpenVINO, then ONNX Runtime, then torch:
+            the first that is installed and can run the network.
         device: of torch, see `segscape.runtime.torch_engine.pick_device`; the others run on the CPU.
         mode: "latency" for one image after another, "throughput" for many at once.
         precision: of OpenVINO and torch, see `OpenVINOEngine` and `segscape.runtime.torch_engine.pick_precision`; ONNX
@@ -61,12 +64,10 @@ def open_engine(
     if is_exported(path):
         return _open_exported(path, engine, device, mode, precision)
     card = read_card(path)
-    kind, reason = _pick(card, engine, device)
+    kind, reason = _pick(engine, device)
     if kind != "torch":
-        from segscape.runtime.graphs import bundle_graph
-
         try:
-            return Chosen(_on_graph(kind, bundle_graph(path), mode, precision), card, reason)
+            return Chosen(_on_graph(kind, graph_of(path, card), mode, precision), card, reason)
         except (ConfigError, ModelError) as error:
             if engine != "auto" or not installed("torch"):
                 raise
@@ -74,14 +75,23 @@ def open_engine(
     return Chosen(_in_torch(path, device, precision), card, reason)
 
 
-def _pick(card: ModelCard, engine: str, device: str) -> tuple[str, str]:
-    """The engine's name and the reason."""
+def graph_of(path: Path, card: ModelCard) -> Graph | DetectorGraph:
+    """The graph of a bundle, or the graphs if it finds objects.
+
+    Raises:
+        as `segscape.runtime.graphs.bundle_graph`.
+    """
     if card.task == "instance":
-        if engine not in ("auto", "torch"):
-            raise ConfigError(
-                f"model {card.name!r} finds objects, which engine 'torch' alone can run; leave --engine out"
-            )
-        return "torch", "it finds objects"
+        from segscape.runtime.detector_graphs import bundle_detector
+
+        return bundle_detector(path)
+    from segscape.runtime.graphs import bundle_graph
+
+    return bundle_graph(path)
+
+
+def _pick(engine: str, device: str) -> tuple[str, str]:
+    """The engine's name and the reason."""
     if engine != "auto":
         if engine != "torch" and device not in ("auto", "cpu"):
             raise ConfigError(f"engine {engine!r} runs on the CPU; device {device!r} needs engine 'torch'")
@@ -96,14 +106,26 @@ def _pick(card: ModelCard, engine: str, device: str) -> tuple[str, str]:
     return "torch", "neither OpenVINO nor ONNX Runtime is installed"
 
 
-def _on_graph(kind: str, graph: Graph, mode: str, precision: str) -> Engine:
+def _on_graph(kind: str, graph: Graph | DetectorGraph, mode: str, precision: str) -> Engine | ObjectEngine:
+    from segscape.runtime.graphs import Graph
+
     if kind == "onnx":
-        from segscape.runtime.onnx_engine import OnnxEngine
+        from segscape.runtime.onnx_engine import OnnxEngine, OnnxNetwork
 
-        return OnnxEngine(graph, mode=mode)
-    from segscape.runtime.openvino_engine import OpenVINOEngine
+        if isinstance(graph, Graph):
+            return OnnxEngine(graph, mode=mode)
+        return _split(graph, partial(OnnxNetwork, mode=mode))
+    from segscape.runtime.openvino_engine import OpenVINOEngine, OpenVINONetwork
 
-    return OpenVINOEngine(graph, precision=precision, mode=mode)
+    if isinstance(graph, Graph):
+        return OpenVINOEngine(graph, precision=precision, mode=mode)
+    return _split(graph, partial(OpenVINONetwork, precision=precision, mode=mode))
+
+
+def _split(graph: DetectorGraph, load: Callable[[Graph], RunnableGraph]) -> ObjectEngine:
+    from segscape.runtime.detector import SplitDetector  # numba takes a while to import
+
+    return SplitDetector(graph, load)
 
 
 def _in_torch(path: Path, device: str, precision: str) -> Engine | ObjectEngine:
@@ -119,13 +141,13 @@ def _open_exported(path: Path, engine: str, device: str, mode: str, precision: s
     exported = read_exported(path)
     if engine == "torch" or device not in ("auto", "cpu"):
         raise ConfigError(
-            f"{str(path)!r} was exported to {exported.graph.kind}, which torch and GPUs cannot run; use the bundle"
+            f"{str(path)!r} was exported to {exported.kind}, which torch and GPUs cannot run; use the bundle"
         )
     if engine != "auto":
         return Chosen(_on_graph(engine, exported.graph, mode, precision), exported.card, "asked for")
     # OpenVINO reads both kinds of graph.
-    kind = "openvino" if installed("openvino") else exported.graph.kind
-    reason = f"it was exported to {kind}" if kind == exported.graph.kind else "the fastest that is installed for a CPU"
+    kind = "openvino" if installed("openvino") else exported.kind
+    reason = f"it was exported to {kind}" if kind == exported.kind else "the fastest that is installed for a CPU"
     return Chosen(_on_graph(kind, exported.graph, mode, precision), exported.card, reason)
 
 

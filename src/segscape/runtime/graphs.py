@@ -12,8 +12,8 @@ import contextlib
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ _SHIPPED = Path(__file__).parent.parent / "graphs"
 class Graph:
     """A network with its weights, as an engine takes it: (N, 3, H, W) float32 in, `Network.score` of it out.
 
+    Or a part of a `segscape.runtime.detector_graphs.DetectorGraph`, which says what goes in and comes out.
+
     Attributes:
         kind: "onnx" or "openvino".
         model: reads it: an ONNX model as bytes, or the path of an OpenVINO one (.xml, with its .bin beside it). An
@@ -42,6 +44,7 @@ class Graph:
         multiple: H and W are multiples of it.
         stride: of the scores relative to the input.
         key: of what is in it: equal keys, equal graphs.
+        said: texts that its maker kept with it.
     """
 
     kind: str
@@ -49,6 +52,7 @@ class Graph:
     multiple: int
     stride: int
     key: str
+    said: Mapping[str, str] = field(default_factory=dict)
 
     def padded(self, batch: np.ndarray) -> np.ndarray:
         """(N, 3, H, W), any H, W ≥ 1, grown to multiples at the right and bottom by repeating the border."""
@@ -58,15 +62,15 @@ class Graph:
         return np.ascontiguousarray(batch)
 
 
-def graph_name(card: ModelCard) -> str:
-    """The file name of an architecture's graph."""
+def graph_name(card: ModelCard, part: str = "") -> str:
+    """The file name of an architecture's graph, or of one part of it."""
     said = json.dumps([FORMAT, card.network, dict(card.options), len(card.label_set)], sort_keys=True)
-    return f"{card.network}-{hashlib.sha256(said.encode()).hexdigest()[:12]}.graph"
+    return f"{card.network}-{hashlib.sha256(said.encode()).hexdigest()[:12]}{part and '.'}{part}.graph"
 
 
-def find_graph(card: ModelCard) -> bytes | None:
-    """The graph of the card's architecture, without weights, if the package or the cache has it."""
-    name = graph_name(card)
+def find_graph(card: ModelCard, part: str = "") -> bytes | None:
+    """The graph of the card's architecture, or one part of it, without weights, if the package or the cache has it."""
+    name = graph_name(card, part)
     for folder in (_SHIPPED, cache_folder() / "graphs"):
         try:
             return zlib.decompress((folder / name).read_bytes())
@@ -83,8 +87,19 @@ def bundle_graph(path: Path) -> Graph:
         ConfigError: the network cannot become a graph, or torch would be needed for it and is not installed.
         ResourceError: out of memory.
     """
+    return bundle_parts(path, ("",))[""]
+
+
+def bundle_parts(path: Path, parts: Sequence[str]) -> dict[str, Graph]:
+    """The graphs of a bundle's network by part, as `segscape.export.tracing.trace` makes them; see `bundle_graph`."""
     card = read_card(path)
-    packed = find_graph(card) or _make(path, card)
+    packed = {part: find_graph(card, part) for part in parts}
+    if not all(packed.values()):
+        packed = dict(_make(path, card))
+    return {part: _graph(path, card, content) for part, content in packed.items() if content}
+
+
+def _graph(path: Path, card: ModelCard, packed: bytes) -> Graph:
     said = onnx_format.metadata(packed)
 
     def model() -> bytes:
@@ -102,28 +117,30 @@ def bundle_graph(path: Path) -> Graph:
         return onnx_format.with_weights(packed, used)
 
     key = hashlib.sha256(packed + card.sha256.encode()).hexdigest()
-    return Graph("onnx", model, int(said["multiple"]), int(said["stride"]), key)
+    return Graph("onnx", model, int(said["multiple"]), int(said["stride"]), key, said)
 
 
-def packed_graph(model: bytes, state: Mapping[str, Any], multiple: int, stride: int) -> bytes:
-    """An ONNX model as torch exported it, without the weights that are in the state dict, for `find_graph`."""
+def packed_graph(model: bytes, state: Mapping[str, Any], said: Mapping[str, str]) -> bytes:
+    """An ONNX model as torch exported it, without the weights that are in the state dict, for `find_graph`.
+
+    ``said`` are the texts to keep with it: "multiple" and "stride", and a detector's plan.
+    """
     bare, shapes = onnx_format.without_weights(model, state)
-    said = {"multiple": str(multiple), "stride": str(stride), "weights": json.dumps(shapes)}
-    return onnx_format.with_metadata(bare, said)
+    return onnx_format.with_metadata(bare, {**said, "weights": json.dumps(shapes)})
 
 
-def keep_graph(folder: Path, card: ModelCard, packed: bytes) -> Path:
-    """Write a graph where `find_graph` looks for it.
+def keep_graph(folder: Path, card: ModelCard, packed: bytes, part: str = "") -> Path:
+    """Write a graph, or one part of it, where `find_graph` looks for it.
 
     Raises:
         ResourceError, InputError: see `segscape.files.atomic_write`.
     """
-    path = folder / graph_name(card)
+    path = folder / graph_name(card, part)
     write_bytes(path, zlib.compress(packed, 9))
     return path
 
 
-def _make(path: Path, card: ModelCard) -> bytes:
+def _make(path: Path, card: ModelCard) -> dict[str, bytes]:
     try:
         from segscape.export.tracing import trace
         from segscape.models.bundle import load_bundle
@@ -134,5 +151,6 @@ def _make(path: Path, card: ModelCard) -> bytes:
         ) from error
     packed = trace(load_bundle(path)[0])
     with contextlib.suppress(SegscapeError):  # no place to keep it: the next process makes it again
-        keep_graph(cache_folder() / "graphs", card, packed)
+        for part, content in packed.items():
+            keep_graph(cache_folder() / "graphs", card, content, part)
     return packed

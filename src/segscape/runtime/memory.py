@@ -6,6 +6,8 @@ import ctypes
 import sys
 from pathlib import Path
 
+from segscape.errors import ResourceError
+
 # glibc's malloc.h
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 _STEP = 256 * 2**20
@@ -37,3 +39,22 @@ def available_bytes() -> int | None:
         return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
     except (OSError, ValueError, IndexError, StopIteration):
         return None
+
+
+def check_objects_fit(bytes_per_pixel: float, size: tuple[int, int]) -> None:
+    """Linux promises memory that it does not have and kills who uses it: say so before.
+
+    Args:
+        bytes_per_pixel: that finding objects takes at its peak.
+        size: (height, width) of the network's input.
+
+    Raises:
+        ResourceError: less is free.
+    """
+    height, width = size
+    needed, free = bytes_per_pixel * height * width, available_bytes()
+    if free is not None and needed > free:
+        raise ResourceError(
+            f"finding objects at {width} × {height} would need about {needed / 1e9:.1f} GB, and "
+            f"{free / 1e9:.1f} GB are free; give a smaller --size"
+        )

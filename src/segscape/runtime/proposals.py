@@ -14,13 +14,6 @@ from segscape.runtime.boxes import clip_boxes, decode_boxes, large_enough, nms, 
 _MIN_SIZE = 1e-3
 
 
-def cell_anchors(side: float, ratios: Sequence[float] = (0.5, 1.0, 2.0)) -> np.ndarray:
-    """(A, 4) float32 x0 y0 x1 y1 around 0: boxes of area side² in the shapes height : width."""
-    down = np.sqrt(np.asarray(ratios, np.float32))
-    half = np.stack((np.float32(1) / down * np.float32(side), down * np.float32(side)), axis=1) / 2
-    return np.round(np.concatenate((-half, half), axis=1))
-
-
 def proposals(
     objectness: Sequence[np.ndarray],
     offsets: Sequence[np.ndarray],
@@ -35,9 +28,9 @@ def proposals(
     """The boxes of one image worth looking into.
 
     Args:
-        objectness: (A, h, w) float32 logits of each level.
-        offsets: (4·A, h, w) float32 of each level.
-        anchors: (A, 4) of each level; see `cell_anchors`.
+        objectness: (h, w, A) float32 logits of each level.
+        offsets: (h, w, 4·A) float32 of each level.
+        anchors: (A, 4) float32 of each level: x0 y0 x1 y1 around 0.
         padded: (height, width) of the network's input.
         size: (height, width) of the image in it, to which boxes are clipped.
         most_per_level, most: boxes kept before and after non-maximum suppression.
@@ -48,14 +41,13 @@ def proposals(
     """
     boxes, scores, levels = [], [], []
     for number, (logits, moves, cells) in enumerate(zip(objectness, offsets, anchors, strict=True)):
-        num, height, width = logits.shape
-        flat = logits.transpose(1, 2, 0).reshape(-1)
+        height, width, num = logits.shape
+        flat = logits.reshape(-1)
         best = _highest(flat, most_per_level)
         place, shape = np.divmod(best, num)
         y, x = np.divmod(place, width)
         corner = np.stack((x * (padded[1] // width), y * (padded[0] // height)), axis=1).astype(np.float32)
-        move = moves.reshape(num, 4, height, width)[shape, :, y, x]
-        boxes.append(decode_boxes(move, cells[shape] + np.tile(corner, 2))[:, 0])
+        boxes.append(decode_boxes(moves.reshape(-1, 4)[best], cells[shape] + np.tile(corner, 2))[:, 0])
         scores.append(sigmoid(flat[best]))
         levels.append(np.full(len(best), number))
     found, score, level = clip_boxes(np.concatenate(boxes), size), np.concatenate(scores), np.concatenate(levels)

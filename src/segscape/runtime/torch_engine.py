@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from segscape.errors import ConfigError, ResourceError
 from segscape.models.network import Network
 from segscape.runtime.engine import Detections
-from segscape.runtime.memory import available_bytes
+from segscape.runtime.memory import check_objects_fit
 
 if TYPE_CHECKING:  # torchvision takes seconds to import
     from segscape.models.mask_rcnn import MaskRCNN
@@ -104,20 +104,11 @@ class TorchDetector:
     @torch.inference_mode()
     def detect(self, batch: np.ndarray) -> Detections:
         if self.device.type == "cpu":
-            self._check_memory(*batch.shape[-2:])
+            check_objects_fit(self.model.bytes_per_pixel, (batch.shape[2], batch.shape[3]))
         with _memory_told(self.device, batch):
             x = torch.from_numpy(batch).to(self.device).contiguous(memory_format=torch.channels_last)
             found = {key: value.cpu().numpy() for key, value in self.model.detect(x)[0].items()}
         return Detections(found["boxes"], found["labels"] - 1, found["scores"], found["masks"])
-
-    def _check_memory(self, height: int, width: int) -> None:
-        """Linux promises memory that it does not have and kills who uses it: say so before."""
-        needed, free = self.model.bytes_per_pixel * height * width, available_bytes()
-        if free is not None and needed > free:
-            raise ResourceError(
-                f"finding objects at {width} × {height} would need about {needed / 1e9:.1f} GB, and "
-                f"{free / 1e9:.1f} GB are free; give a smaller --size"
-            )
 
 
 def make_engine(model: nn.Module, device: str = "auto", precision: str = "f32") -> TorchEngine | TorchDetector:
