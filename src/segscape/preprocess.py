@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_DECODED_LARGER = 2
+"""How many times larger than the network's size an image is decoded at least. `street` on photos of 2 to 12 megapixels
+then labels 99.5 % of the pixels or more as it does when they are decoded in full; at once its size, 98.3 %."""
+
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
@@ -34,21 +38,40 @@ class Preprocess:
         factor = self.zoom * zoom * (self.long_side / max(size) if self.long_side else 1.0)
         return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
-    def batch(self, pixels: np.ndarray, *, zoom: float = 1.0, flip: bool = False) -> np.ndarray:
+    def enough(self, size: tuple[int, int], zoom: float = 1.0) -> tuple[int, int]:
+        """(height, width) that suffices of an image of ``size`` for a decoder that can leave pixels out."""
+        height, width = self.network_size(size, zoom)
+        return height * _DECODED_LARGER, width * _DECODED_LARGER
+
+    def batch(
+        self, pixels: np.ndarray, *, zoom: float = 1.0, flip: bool = False, size: tuple[int, int] | None = None
+    ) -> np.ndarray:
         """(H, W, 3) uint8 RGB to the (1, 3, h, w) float32 the network sees; mirrored left to right with ``flip``.
+
+        ``size`` is the image's own (height, width) where ``pixels`` were decoded smaller.
 
         Raises:
             MemoryError: it does not fit.
         """
-        height, width = self.network_size((pixels.shape[0], pixels.shape[1]), zoom)
+        import cv2
+
+        height, width = self.network_size(size or (pixels.shape[0], pixels.shape[1]), zoom)
         if (height, width) != pixels.shape[:2]:
             pixels = resized(pixels.astype(np.float32) if self.short_side else pixels, height, width)
         if flip:
-            pixels = pixels[:, ::-1]
+            pixels = cv2.flip(pixels, 1)
         scale = 1 / (255 * np.asarray(self.std, np.float32))
         shift = np.asarray(self.mean, np.float32) / np.asarray(self.std, np.float32)
-        x = pixels.astype(np.float32) * scale - shift
-        return np.ascontiguousarray(x.transpose(2, 0, 1))[None]
+        x = np.empty((1, 3, height, width), np.float32)
+        if pixels.dtype != np.uint8:
+            for channel, plane in enumerate(x[0]):
+                plane[...] = pixels[..., channel] * scale[channel] - shift[channel]
+            return x
+        # There are 256 values a channel: looking them up, plane by plane, is what takes least time.
+        tables = np.arange(256, dtype=np.float32)[:, None] * scale - shift
+        for channel, plane in enumerate(x[0]):
+            cv2.LUT(cv2.extractChannel(pixels, channel), tables[:, channel].copy(), dst=plane)
+        return x
 
 
 def resized(pixels: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from PIL import Image as PilImage
 
 from segscape.errors import ConfigError, ImageError, InputError, ResourceError
 from segscape.predict import files as module
+from segscape.predict import predictor
 from segscape.predict.files import predict_files, unique_stems
 from segscape.result_files import safe_stem
 
@@ -214,17 +215,27 @@ def test_stopping_early_leaves_no_thread_behind(tiny_predictor, make_photo, tmp_
     assert not [name for name in listing(tmp_path / "out") if name.startswith(".")]
 
 
-def test_memory_is_bounded_however_many_files_there_are(tiny_predictor, make_photo, tmp_path, monkeypatch):
+@pytest.mark.parametrize("workers", [1, 3])
+def test_memory_is_bounded_however_many_files_there_are(tiny_predictor, make_photo, tmp_path, monkeypatch, workers):
     decoded, done = [], []
-    original = module.read_image
+    original = predictor.as_image
 
-    def read_image(path, **options):
-        decoded.append(path)
-        assert len(decoded) - len(done) <= 2 * module._AHEAD + 3
-        return original(path, **options)
+    def as_image(source, **options):
+        if isinstance(source, Path):
+            decoded.append(source)
+            assert len(decoded) - len(done) <= 2 * (module._AHEAD + workers) + 1
+        return original(source, **options)
 
-    monkeypatch.setattr(module, "read_image", read_image)
-    for outcome in predict_files(tiny_predictor, [make_photo(f"{i}.png") for i in range(20)], tmp_path / "out"):
+    monkeypatch.setattr(predictor, "as_image", as_image)
+    files = [make_photo(f"{i}.png") for i in range(20)]
+    for outcome in predict_files(tiny_predictor, files, tmp_path / "out", workers=workers):
         assert outcome.error is None
         done.append(outcome)
-    assert len(done) == 20
+    assert [outcome.source for outcome in done] == files
+
+
+def test_without_a_folder_files_may_be_decoded_smaller(tiny_predictor, tmp_path):
+    PilImage.fromarray(np.zeros((64, 96, 3), np.uint8)).save(path := tmp_path / "a.jpg")
+    (outcome,) = run(tiny_predictor, [path], None, long_side=16, keep_image=False)
+    assert outcome.segmentation.size == (64, 96)
+    assert outcome.segmentation.image is None

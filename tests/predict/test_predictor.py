@@ -1,3 +1,4 @@
+import io
 import threading
 from dataclasses import replace
 from typing import Any
@@ -133,6 +134,38 @@ def test_confidence_and_image_only_if_asked_for(tiny_predictor):
         x0, y0, x1, y1 = region.box
         mask = region.mask.to_dense()
         assert region.score == pytest.approx(full.confidence[y0:y1, x0:x1][mask].mean(), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "decoded", "seen"),
+    [
+        ({}, (48, 64), [(12, 16)]),
+        ({"keep_image": False}, (24, 32), [(12, 16)]),
+        ({"keep_image": False, "tta": ("scale",)}, (48, 64), [(9, 12), (12, 16), (15, 20)]),
+        ({"keep_image": False, "long_side": 17}, (48, 64), [(13, 17)]),
+        ({"keep_image": False, "long_side": "native"}, (48, 64), [(48, 64)]),
+    ],
+)
+def test_a_file_is_decoded_at_twice_what_the_network_sees_if_it_need_not_be_kept(recorder, options, decoded, seen):
+    object.__setattr__(recorder.card, "preprocess", Preprocess(long_side=16))
+    photo = PilImage.fromarray(np.zeros((48, 64, 3), np.uint8))
+    photo.save(file := io.BytesIO(), "JPEG")
+    assert recorder.reader(**options)(file.getvalue()).pixels.shape == (*decoded, 3)
+    result = recorder.predict(file.getvalue(), **options)
+    assert recorder.engine.seen == seen
+    assert result.size == result.label_map.shape == (48, 64)
+    assert (result.image is None) == (options.get("keep_image") is False)
+
+
+def test_decoded_smaller_it_gives_nearly_the_same(tiny_predictor, tmp_path):
+    rows, columns = np.indices((600, 803))
+    pixels = np.stack([rows * 255 // 600, columns * 255 // 803, (rows // 100 + columns // 100) % 2 * 200], 2)
+    PilImage.fromarray(pixels.astype(np.uint8)).save(path := tmp_path / "a.jpg", quality=95)
+    whole = tiny_predictor.predict(path, long_side=100)
+    small = tiny_predictor.predict(path, long_side=100, keep_image=False)
+    assert tiny_predictor.reader(long_side=100, keep_image=False)(path).pixels.shape == (150, 201, 3)
+    assert len(np.unique(whole.label_map)) > 1
+    assert np.mean(whole.label_map == small.label_map) > 0.98
 
 
 @pytest.mark.parametrize(

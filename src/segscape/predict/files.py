@@ -8,16 +8,19 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from segscape.errors import ConfigError, InputError, ResourceError
-from segscape.image import MAX_PIXELS, Image, read_image
-from segscape.predict.panoptic_predictor import PanopticPredictor
+from segscape.image import Image
 from segscape.predict.predictor import Predictor
+from segscape.refine.threads import num_threads
 from segscape.result import Segmentation
 from segscape.result_files import RESULT_SUFFIXES, safe_stem
 
-_AHEAD = 2  # images decoded or written at once besides the one in the network: bounds the memory
+if TYPE_CHECKING:
+    from segscape.predict.panoptic_predictor import PanopticPredictor
+
+_AHEAD = 2  # images decoded or waiting to be written besides those in the network: bounds the memory
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +38,7 @@ def predict_files(
     files: Sequence[Path],
     out: Path | None,
     *,
-    max_pixels: int = MAX_PIXELS,
+    workers: int | None = None,
     **options: Any,
 ) -> Iterator[Outcome]:
     """Segment files in their order and write the results.
@@ -44,7 +47,8 @@ def predict_files(
         predictor: the model, or the two of a panoptic one.
         files: see `segscape.image.image_files`.
         out: folder for overlay, label map and JSON of each; None writes nothing.
-        max_pixels, options: as `Predictor.predict` takes them.
+        workers: threads that decode, and as many that write; None for half as many as there are cores, at least one.
+        options: as `Predictor.predict` takes them.
 
     Yields:
         one `Outcome` a file. An image that cannot be read or does not fit into memory is an outcome with its error.
@@ -57,24 +61,25 @@ def predict_files(
     stems = unique_stems(files)
     if out is not None:
         _spare_the_inputs(files, stems, out)
-    at_once = predictor.concurrency
+    read, at_once = predictor.reader(**options), predictor.concurrency
+    workers = workers or max(1, num_threads() // 2)
+    ahead = _AHEAD + workers - 1
     running: deque[tuple[Path, str, Future[Segmentation]]] = deque()
     writing: deque[tuple[Path, Segmentation, Future[dict[str, Path]]]] = deque()
     todo = iter(zip(files, stems, strict=True))
     with (
-        ThreadPoolExecutor(1, "decode") as decoder,
+        ThreadPoolExecutor(workers, "decode") as decoder,
         ThreadPoolExecutor(at_once, "predict") as pool,
-        ThreadPoolExecutor(1, "write") as writer,
+        ThreadPoolExecutor(workers, "write") as writer,
     ):
 
         def segment(image: Future[Image]) -> Segmentation:
             return predictor.predict(image.result(), **options)
 
         def start_ahead() -> None:
-            while len(running) < _AHEAD + at_once and (following := next(todo, None)):
+            while len(running) < ahead + at_once and (following := next(todo, None)):
                 path, stem = following
-                image = decoder.submit(read_image, path, max_pixels=max_pixels)
-                running.append((path, stem, pool.submit(segment, image)))
+                running.append((path, stem, pool.submit(segment, decoder.submit(read, path))))
 
         def written(most: int) -> Iterator[Outcome]:
             while len(writing) > most:
@@ -99,7 +104,7 @@ def predict_files(
                     yield Outcome(path, result)
                     continue
                 writing.append((path, result, writer.submit(result.save, out, stem)))
-                yield from written(_AHEAD)
+                yield from written(ahead)
             yield from written(0)
         finally:
             for executor in (pool, decoder, writer):

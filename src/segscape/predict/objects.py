@@ -18,18 +18,23 @@ LOWEST_SCORE = 0.05  # the network gives none below
 _MOST_TAKEN = 0.5
 
 
-def detect(engine: ObjectEngine, preprocess: Preprocess, pixels: np.ndarray) -> Detections:
+def detect(
+    engine: ObjectEngine, preprocess: Preprocess, pixels: np.ndarray, size: tuple[int, int] | None = None
+) -> Detections:
     """The objects of one image (H, W, 3) uint8, their boxes in its own pixels.
+
+    ``size`` is the image's own (height, width) if it was decoded smaller.
 
     Raises:
         ModelError: the network's boxes, scores or masks are not finite.
         ResourceError, MemoryError: out of memory.
     """
-    batch = preprocess.batch(pixels)
+    size = size or (pixels.shape[0], pixels.shape[1])
+    batch = preprocess.batch(pixels, size=size)
     found = engine.detect(batch)
     if not all(np.isfinite(part).all() for part in (found.boxes, found.scores, found.masks)):
         raise ModelError("the network's objects are not finite: its weights are damaged, or its training diverged")
-    down, across = (full / seen for full, seen in zip(pixels.shape[:2], batch.shape[2:], strict=True))
+    down, across = (full / seen for full, seen in zip(size, batch.shape[2:], strict=True))
     return replace(found, boxes=found.boxes * np.array([across, down, across, down], np.float32))
 
 

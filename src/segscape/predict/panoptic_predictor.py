@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from segscape.errors import ConfigError
-from segscape.image import MAX_PIXELS, as_image
+from segscape.image import MAX_PIXELS, Image, as_image
 from segscape.predict.label_mapping import LabelMapping, join_label_sets
 from segscape.predict.panoptic import PanopticParameters, fuse
 from segscape.predict.predictor import Predictor, load
@@ -80,7 +81,7 @@ class PanopticPredictor:
 
         Raises as `Predictor.predict`.
         """
-        image = as_image(source, max_pixels=max_pixels)
+        image = self.reader(tta=tta, long_side=long_side, keep_image=keep_image, max_pixels=max_pixels)(source)
         parameters = self.parameters
         if min_score != "model":
             parameters = replace(parameters, min_score=self.objects.checked_min_score(min_score))
@@ -89,6 +90,25 @@ class PanopticPredictor:
         )
         things = self.objects.predict(image, min_score=parameters.min_score, keep_image=False)
         return fuse(stuff, things, self.mapping, parameters)
+
+    def reader(
+        self,
+        *,
+        tta: Sequence[str] = (),
+        long_side: int | str = "model",
+        keep_image: bool = True,
+        max_pixels: int = MAX_PIXELS,
+        **_: Any,
+    ) -> Callable[[Any], Image]:
+        """As `Predictor.reader`: the image suffices for both networks."""
+        stuff = self.semantic.enough(tta, long_side)
+        things = self.objects.enough()
+
+        def enough(size: tuple[int, int]) -> tuple[int, int]:
+            a, b = stuff(size), things(size)
+            return max(a[0], b[0]), max(a[1], b[1])
+
+        return partial(as_image, max_pixels=max_pixels, at_least=None if keep_image else enough)
 
 
 def load_panoptic(names: str, *, parameters: PanopticParameters | None = None, **options: str) -> PanopticPredictor:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from segscape.errors import ConfigError, ResourceError
@@ -20,7 +21,7 @@ from segscape.refine.scores import refine_scores, working_size
 from segscape.refine.watershed import objects_from_probabilities
 from segscape.result import Segmentation
 from segscape.runtime.engine import Engine, ObjectEngine
-from segscape.runtime.inference import classify, probabilities, run_network
+from segscape.runtime.inference import classify, probabilities, run_network, tta_scales
 
 if TYPE_CHECKING:
     from segscape.models.card import ModelCard
@@ -131,7 +132,8 @@ class Predictor:
                 does not. Parameters may also be given themselves.
             min_score: 0…1, objects of a lower score are left out; "model" is what its card says (0.5 if nothing).
             confidence: keep the probability of each pixel's class, (H, W) float32.
-            keep_image: keep the image, which `Segmentation.plot` and `save` draw on.
+            keep_image: keep the image, which `Segmentation.plot` and `save` draw on. A file that need not be kept is
+                decoded no larger than the network can use (`reader`).
             max_pixels: larger images are refused before they are decoded.
 
         Raises:
@@ -145,26 +147,56 @@ class Predictor:
             if self.card.task == "instance":
                 self._refuse("objects", tta=tta, refine=refine != "model" and refine != "none", confidence=confidence)
                 lowest = self.checked_min_score(min_score)
-                result = self._objects(*_timed_image(source, max_pixels), preprocess, lowest)
+                read = self.reader(long_side=long_side, keep_image=keep_image, max_pixels=max_pixels)
+                image, decode_ms = _timed(read, source)
+                result = self._objects(image, decode_ms, preprocess, lowest)
             else:
                 if self.card.finds_objects:
                     self._refuse("objects", confidence=confidence)
                 else:
                     self._refuse("label maps", min_score=min_score != "model")
                 parameters, lowest = self._crf(refine, preprocess), self.checked_min_score(min_score)
-                image, decode_ms = _timed_image(source, max_pixels)
+                read = self.reader(tta=tta, long_side=long_side, keep_image=keep_image, max_pixels=max_pixels)
+                image, decode_ms = _timed(read, source)
                 result = self._of_scores(image, decode_ms, preprocess, tta, parameters, confidence, lowest)
         except MemoryError as error:
             raise ResourceError("out of memory; give a smaller --size (long_side) or a smaller image") from error
-        return result if keep_image else replace(result, image=None)
+        return replace(result, image=image) if keep_image else result
+
+    def reader(
+        self,
+        *,
+        tta: Sequence[str] = (),
+        long_side: int | str = "model",
+        keep_image: bool = True,
+        max_pixels: int = MAX_PIXELS,
+        **_: Any,
+    ) -> Callable[[Any], Image]:
+        """What makes of a source the image that `predict` takes with the same options, for those who read ahead.
+
+        Raises:
+            ConfigError: as `predict`.
+        """
+        enough = self.enough(tta, long_side)
+        return partial(as_image, max_pixels=max_pixels, at_least=None if keep_image else enough)
+
+    def enough(
+        self, tta: Sequence[str] = (), long_side: int | str = "model"
+    ) -> Callable[[tuple[int, int]], tuple[int, int]]:
+        """What says for an image's (height, width) which (height, width) of it suffices for the network.
+
+        Raises:
+            ConfigError: as `predict`.
+        """
+        return partial(self._preprocess(long_side).enough, zoom=tta_scales(tta)[-1])
 
     def _objects(self, image: Image, decode_ms: float, preprocess: Preprocess, min_score: float) -> Segmentation:
         from segscape.predict.objects import detect, object_regions
 
         start = time.perf_counter()
-        found = detect(self.object_engine, preprocess, image.pixels)
+        size = image.full_size
+        found = detect(self.object_engine, preprocess, image.pixels, size)
         ran = time.perf_counter()
-        size = (image.pixels.shape[0], image.pixels.shape[1])
         regions = object_regions(found, size, min_score, overlap=self.card.objects.get("overlap", True))
         end = time.perf_counter()
         return Segmentation(
@@ -174,7 +206,6 @@ class Predictor:
             regions=regions,
             model=self.card.id,
             timings_ms={"decode": decode_ms, "network": 1000 * (ran - start), "masks": 1000 * (end - ran)},
-            image=image,
             single_objects=True,
         )
 
@@ -190,8 +221,8 @@ class Predictor:
     ) -> Segmentation:
         start = time.perf_counter()
         if parameters:  # before the network has worked for nothing
-            crf.check_size(working_size(preprocess, image.pixels.shape[:2]), len(self.card.label_set))
-        scores = run_network(self.score_engine, preprocess, image.pixels, tta)
+            crf.check_size(working_size(preprocess, image.full_size), len(self.card.label_set))
+        scores = run_network(self.score_engine, preprocess, image.pixels, tta, image.full_size)
         ran = time.perf_counter()
         if parameters:
             scores = refine_scores(scores, image.pixels, parameters, preprocess)
@@ -209,7 +240,6 @@ class Predictor:
                     "network": 1000 * (ran - start),
                     "watershed": 1000 * (time.perf_counter() - refined),
                 },
-                image=image,
                 single_objects=True,
             )
         label_map, probability = classify(scores)
@@ -230,7 +260,6 @@ class Predictor:
                 "upsample": 1000 * (labelled - refined),
                 "regions": 1000 * (end - labelled),
             },
-            image=image,
         )
 
     def predict_many(self, sources: Iterable[Any], **options: Any) -> Iterator[Segmentation]:
@@ -240,8 +269,7 @@ class Predictor:
 
         Raises as `predict` does at the first bad image; `segscape.predict.files.predict_files` goes on instead.
         """
-        max_pixels = options.get("max_pixels", MAX_PIXELS)
-        at_once = self.concurrency
+        read, at_once = self.reader(**options), self.concurrency
         with ThreadPoolExecutor(1, "decode") as decoder, ThreadPoolExecutor(at_once, "predict") as pool:
             waiting: deque[Future[Segmentation]] = deque()
 
@@ -250,7 +278,7 @@ class Predictor:
 
             try:
                 for source in sources:
-                    waiting.append(pool.submit(segment, decoder.submit(as_image, source, max_pixels=max_pixels)))
+                    waiting.append(pool.submit(segment, decoder.submit(read, source)))
                     if len(waiting) > at_once + 1:
                         yield waiting.popleft().result()
                 while waiting:
@@ -305,7 +333,7 @@ class Predictor:
         return replace(self.card.preprocess, long_side=wanted, short_side=None, zoom=1.0)
 
 
-def _timed_image(source: Any, max_pixels: int) -> tuple[Image, float]:
+def _timed(read: Callable[[Any], Image], source: Any) -> tuple[Image, float]:
     """The image and the milliseconds it took to decode."""
     start = time.perf_counter()
-    return as_image(source, max_pixels=max_pixels), 1000 * (time.perf_counter() - start)
+    return read(source), 1000 * (time.perf_counter() - start)

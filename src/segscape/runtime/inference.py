@@ -32,8 +32,14 @@ class Scores:
     size: tuple[int, int]
 
 
-def run_network(engine: Engine, preprocess: Preprocess, pixels: np.ndarray, tta: Sequence[str] = ()) -> Scores:
-    """Scores of one image, (H, W, 3) uint8 RGB.
+def run_network(
+    engine: Engine,
+    preprocess: Preprocess,
+    pixels: np.ndarray,
+    tta: Sequence[str] = (),
+    size: tuple[int, int] | None = None,
+) -> Scores:
+    """Scores of one image, (H, W, 3) uint8 RGB; ``size`` is its own (height, width) if it was decoded smaller.
 
     ``tta`` (test-time augmentation) averages class probabilities over views: "flip" adds the mirrored image, "scale"
     the scales 0.75 and 1.25. The averaged scores are log probabilities at the network's own size.
@@ -43,22 +49,15 @@ def run_network(engine: Engine, preprocess: Preprocess, pixels: np.ndarray, tta:
         ModelError: the network's scores are not finite.
         ResourceError, MemoryError: out of memory.
     """
-    size = (pixels.shape[0], pixels.shape[1])
-    if isinstance(tta, str):
-        raise ConfigError(f"test-time augmentation takes a list of kinds, e.g. tta=[{tta!r}]")
-    if unknown := sorted(set(tta) - set(TTA_KINDS)):
-        raise ConfigError(f"test-time augmentation knows {', '.join(TTA_KINDS)}, not {', '.join(unknown)}")
+    size = size or (pixels.shape[0], pixels.shape[1])
+    scales = tta_scales(tta)
     if not tta:
-        return _view(engine, preprocess, pixels, 1.0, False)
+        return _view(engine, preprocess, pixels, 1.0, False, size)
     target = preprocess.network_size(size)
-    views = [
-        (z, f)
-        for z in (TTA_SCALES if "scale" in tta else (1.0,))
-        for f in ((False, True) if "flip" in tta else (False,))
-    ]
+    views = [(z, f) for z in scales for f in ((False, True) if "flip" in tta else (False,))]
     total: np.ndarray | None = None
     for zoom, flip in views:
-        scores = _view(engine, preprocess, pixels, zoom, flip)
+        scores = _view(engine, preprocess, pixels, zoom, flip, size)
         on_target = Scores(
             scores.logits, (scores.step[0] * target[0] / size[0], scores.step[1] * target[1] / size[1]), target
         )
@@ -71,9 +70,24 @@ def run_network(engine: Engine, preprocess: Preprocess, pixels: np.ndarray, tta:
     return Scores(logits, (size[0] / target[0], size[1] / target[1]), size)
 
 
-def _view(engine: Engine, preprocess: Preprocess, pixels: np.ndarray, zoom: float, flip: bool) -> Scores:
-    batch = preprocess.batch(pixels, zoom=zoom, flip=flip)
-    size, seen = pixels.shape[:2], batch.shape[2:]
+def tta_scales(tta: Sequence[str]) -> tuple[float, ...]:
+    """The factors on the network's size of the views that test-time augmentation makes, rising.
+
+    Raises:
+        ConfigError: an unknown kind of augmentation, or a text in place of a list.
+    """
+    if isinstance(tta, str):
+        raise ConfigError(f"test-time augmentation takes a list of kinds, e.g. tta=[{tta!r}]")
+    if unknown := sorted(set(tta) - set(TTA_KINDS)):
+        raise ConfigError(f"test-time augmentation knows {', '.join(TTA_KINDS)}, not {', '.join(unknown)}")
+    return TTA_SCALES if "scale" in tta else (1.0,)
+
+
+def _view(
+    engine: Engine, preprocess: Preprocess, pixels: np.ndarray, zoom: float, flip: bool, size: tuple[int, int]
+) -> Scores:
+    batch = preprocess.batch(pixels, zoom=zoom, flip=flip, size=size)
+    seen = batch.shape[2:]
     logits = engine.low_logits(batch)[0]
     if not np.isfinite(logits).all():
         raise ModelError("the network's scores are not finite: its weights are damaged, or its training diverged")
