@@ -56,8 +56,6 @@ def open_predictor(
     model: str, panoptic: str, engine: str, fusion: Path | None = None, *, num_images: int = 1
 ) -> Predictor | PanopticPredictor:
     """What --model, or --panoptic and --fusion instead of it, name, on --engine: ENGINE or torch:DEVICE."""
-    from segscape.predict.panoptic import read_fusion
-    from segscape.predict.panoptic_predictor import load_panoptic
     from segscape.predict.predictor import load
 
     if fusion and not panoptic:
@@ -70,6 +68,9 @@ def open_predictor(
         return load(model, **options)
     if model != "street":
         raise ConfigError("--panoptic names both models; leave --model out")
+    from segscape.predict.panoptic import read_fusion
+    from segscape.predict.panoptic_predictor import load_panoptic
+
     return load_panoptic(panoptic, parameters=read_fusion(fusion) if fusion else None, **options)
 
 

@@ -61,7 +61,6 @@ def predict(
     """
     from segscape.image import image_files
     from segscape.predict.files import predict_files, unique_stems
-    from segscape.predict.panoptic_export import save_coco_panoptic
 
     files = image_files(inputs)
     kinds = tuple(kind for kind in tta.split(",") if kind)
@@ -70,6 +69,8 @@ def predict(
     progress = Progress(quiet=quiet or len(files) == 1)
     results, failed, codes, stems = [], [], [], unique_stems(files)
     options: dict[str, Any] = {"tta": kinds, "long_side": size, "refine": refine, "min_score": min_score}
+    if not folder:  # nothing is drawn
+        options["keep_image"] = False
     outcomes = predict_files(predictor, files, folder, max_pixels=max_pixels, **options)
 
     def done() -> Iterator[tuple[int, str, Any]]:
@@ -77,13 +78,16 @@ def predict(
         for place, outcome, segmentation in successes(tracked, failed, codes):
             if json_:
                 written = {kind: str(path) for kind, path in (outcome.written or {}).items()}
-                results.append({**segmentation.to_dict(), "written": written})
+                said = {**segmentation.to_dict(), "source": str(outcome.source)}
+                results.append({**said, "written": written})
             else:
                 _say_result(outcome)
             yield place + 1, f"{stems[place]}{outcome.source.suffix}", segmentation
 
     segmented, joined = done(), None
     if panoptic and folder and (first := next(segmented, None)):  # none if every file failed
+        from segscape.predict.panoptic_export import save_coco_panoptic
+
         joined = save_coco_panoptic(chain([first], segmented), folder)
     for _ in segmented:
         pass

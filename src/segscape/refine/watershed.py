@@ -11,15 +11,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from segscape.data.objects import Objects, objects_from_numbers
 from segscape.errors import InputError
 from segscape.labels import LabelSet
 from segscape.refine.parameters import Parameters, Ranges
 from segscape.result import Region
+
+if TYPE_CHECKING:
+    from segscape.data.objects import Objects
 
 # Least and largest value of each parameter.
 RANGES: Ranges = {"seed_threshold": (-1.0, 1.0), "foreground_threshold": (0.0, 1.0), "min_area_px": (1, 10**9)}
@@ -70,7 +72,7 @@ def objects_from_probabilities(
     return _regions(numbers, foreground, parameters.min_area_px, label)
 
 
-Score = Callable[[Sequence[tuple[tuple[Region, ...], Objects]]], float]
+Score = Callable[[Sequence[tuple[tuple[Region, ...], "Objects"]]], float]
 
 
 def fit(
@@ -129,6 +131,8 @@ def _flooded(
 
 
 def _regions(numbers: np.ndarray, foreground: np.ndarray, min_area_px: int, label: int) -> tuple[Region, ...]:
+    from segscape.data.objects import objects_from_numbers  # brings all readers of data sets along
+
     areas = np.bincount(numbers.ravel())
     sums = np.bincount(numbers.ravel(), weights=foreground.ravel())
     small = areas < min_area_px

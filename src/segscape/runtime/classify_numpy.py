@@ -25,9 +25,13 @@ def classify(
     """See `segscape.runtime.classify_kernels.classify`."""
     for rows, strip in upsampled(logits, upper, down, left, across):
         best, here = strip[0].copy(), labels[rows]
+        higher, number = np.empty(best.shape, np.uint8), np.empty(best.shape, labels.dtype)
         here[...] = 0
         for c in range(1, len(strip)):
-            here[strip[c] > best] = c
+            # Classes come in rising order, so the last that was higher than all before has the largest number.
+            np.greater(strip[c], best, out=higher.view(bool))
+            np.multiply(higher, labels.dtype.type(c), out=number)
+            np.maximum(here, number, out=here)
             np.maximum(best, strip[c], out=best)
         if confidence.size:
             strip -= best
@@ -54,10 +58,15 @@ def upsampled(
         rows = slice(start, min(start + per_strip, len(upper)))
         top, bottom = upper[start], min(upper[rows.stop - 1] + 1, logits.shape[1] - 1)
         wide = logits[:, top : bottom + 1]
-        wide = wide[:, :, left] * (1 - across) + wide[:, :, right] * across
+        wide = wide.take(left, 2) * (1 - across) + wide.take(right, 2) * across
         above = upper[rows] - top
         below, weight = np.minimum(above + 1, bottom - top), down[rows, None]
-        yield rows, wide[:, above] * (1 - weight) + wide[:, below] * weight
+        strip = wide.take(above, 1)
+        strip *= 1 - weight
+        wide = wide.take(below, 1)
+        wide *= weight
+        strip += wide
+        yield rows, strip
 
 
 def exponential(x: np.ndarray) -> np.ndarray:
