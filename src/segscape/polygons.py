@@ -11,6 +11,7 @@ from itertools import chain
 import numpy as np
 
 from segscape.errors import InputError
+from segscape.many_masks import column_spans
 from segscape.masks import RunLengths, checked_size, ranges
 
 Rings = list[list[list[int]]]
@@ -33,10 +34,19 @@ def to_polygons(mask: RunLengths, offset: tuple[int, int] = (0, 0)) -> list[Ring
     Returns:
         Parts in the order of their first pixel column by column; [] for an empty mask.
     """
-    height, width = mask.size
-    span_x, span_y0, span_y1 = mask.column_spans()
+    return to_polygons_of([mask], [offset])[0]
+
+
+def to_polygons_of(masks: Sequence[RunLengths], offsets: Sequence[Sequence[int]]) -> list[list[Rings]]:
+    """`to_polygons` of each mask with its offset, in one go."""
+    owner, span_x, span_y0, span_y1 = column_spans(masks)
+    polygons: list[list[Rings]] = [[] for _ in masks]
     if not len(span_x):
-        return []
+        return polygons
+    # The masks stand side by side in one picture, an empty column between them.
+    height = max(mask.size[0] for mask in masks)
+    left = np.cumsum([0, *(mask.size[1] + 1 for mask in masks)])
+    span_x = span_x + left[owner]
     # Each span has a horizontal edge above (mask below it: sign 1) and below (sign 0), from column x to x + 1.
     # Edges of one sign that meet end to end are one; what is left of their ends are the corners of the outlines,
     # each once, or twice where two pixels meet diagonally: once to the piece above, once to the piece below.
@@ -54,58 +64,77 @@ def to_polygons(mask: RunLengths, offset: tuple[int, int] = (0, 0)) -> list[Ring
     # Sorted by column, neighbours 2k and 2k + 1 are joined by a vertical edge; sorted by row, by a horizontal one.
     num = len(key)
     across = np.arange(num) ^ 1
-    row_key = (y * (width + 1) + x) * 2 + starts_edge
+    row_key = (y * int(left[-1]) + x) * 2 + starts_edge
     by_row = np.argsort(row_key)
     along = np.empty(num, np.int64)
     along[by_row] = by_row[across]
     following = np.where(starts_edge == sign, along, across)
 
-    traces, trace_of = _trace(following.tolist(), vertex.tolist())
+    traces, trace_of = _trace(following.tolist(), vertex)
     first = np.array([trace[0] for trace in traces])
     # A hole belongs to the part of the span that ends at its first corner; that span's upper edge names a ring of it.
     is_outside = sign[first]
     span_end = np.searchsorted(span_x * (height + 1) + span_y1, vertex[first])
-    upper = (span_y0[span_end % len(span_x)] * (width + 1) + x[first]) * 2 + 1
-    owner = np.array(trace_of)[by_row[np.searchsorted(row_key[by_row], upper, "right") - 1]]
+    upper = (span_y0[span_end % len(span_x)] * int(left[-1]) + x[first]) * 2 + 1
+    part_owner = np.array(trace_of)[by_row[np.searchsorted(row_key[by_row], upper, "right") - 1]]
 
-    points = np.stack((x + offset[0], y + offset[1]), 1).tolist()
+    mask_of = np.searchsorted(left, x, "right") - 1
+    move = np.array([offset[:2] for offset in offsets], np.int64)
+    points = np.stack((x - left[mask_of] + move[mask_of, 0], y + move[mask_of, 1]), 1).tolist()
     parts: list[Rings] = []
-    part_of: list[int] = []
-    for (_, rings), outside, parent in zip(traces, is_outside.tolist(), owner.tolist(), strict=True):
-        part_of.append(len(parts) if outside else part_of[parent])
+    masks_of_traces = mask_of[first].tolist()
+    for (_, rings), outside, parent, of in zip(
+        traces, is_outside.tolist(), part_owner.tolist(), masks_of_traces, strict=True
+    ):
+        part = [] if outside else parts[parent]
+        parts.append(part)  # one for each trace
         if outside:
-            parts.append([])
-        parts[part_of[-1]].extend([points[i] for i in ring] for ring in rings)
-    return parts
+            polygons[of].append(part)
+        part.extend([points[i] for i in ring] for ring in rings)
+    return polygons
 
 
-def _trace(following: list[int], vertex: list[int]) -> tuple[list[tuple[int, list[list[int]]]], list[int]]:
+def _trace(following: list[int], vertex: np.ndarray) -> tuple[list[tuple[int, list[list[int]]]], list[int]]:
     """Follow a permutation of corners into closed traces, and cut each where it comes to a vertex again.
 
     Returns:
         for each trace its first corner and its rings, the one through that corner first; for each corner its trace.
     """
+    # Two corners at one vertex stand side by side, because corners are in the order of their vertices.
+    shared = np.zeros(len(vertex), bool)
+    shared[1:] = vertex[1:] == vertex[:-1]
+    shared[:-1] |= shared[1:]
+    double, vertices = shared.tolist(), vertex.tolist()
     traces: list[tuple[int, list[list[int]]]] = []
     trace_of = [-1] * len(following)
     for start in range(len(following)):
         if trace_of[start] >= 0:
             continue
-        rings: list[list[int]] = []
         path: list[int] = []
-        place: dict[int, int] = {}
-        corner = start
+        corner, number, touches = start, len(traces), False
         while trace_of[corner] < 0:
-            trace_of[corner] = len(traces)
-            at = place.setdefault(vertex[corner], len(path))
-            if at < len(path):
-                rings.append(path[at:])
-                for dropped in path[at + 1 :]:
-                    del place[vertex[dropped]]
-                del path[at:]
+            trace_of[corner] = number
+            touches = touches or double[corner]
             path.append(corner)
             corner = following[corner]
-        traces.append((start, [path, *rings]))
+        traces.append((start, _cut(path, vertices) if touches else [path]))
     return traces, trace_of
+
+
+def _cut(trace: list[int], vertex: list[int]) -> list[list[int]]:
+    """A closed trace as rings that pass no vertex twice, the one through its first corner first."""
+    rings: list[list[int]] = []
+    path: list[int] = []
+    place: dict[int, int] = {}
+    for corner in trace:
+        at = place.setdefault(vertex[corner], len(path))
+        if at < len(path):
+            rings.append(path[at:])
+            for dropped in path[at + 1 :]:
+                del place[vertex[dropped]]
+            del path[at:]
+        path.append(corner)
+    return [path, *rings]
 
 
 def from_polygons(parts: Sequence[Sequence[Sequence[Sequence[float]]]], size: tuple[int, int]) -> RunLengths:

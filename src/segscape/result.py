@@ -12,8 +12,9 @@ import numpy as np
 
 from segscape.errors import InputError
 from segscape.labels import LabelSet
-from segscape.masks import RunLengths, to_coco_counts
-from segscape.polygons import to_polygons
+from segscape.many_masks import to_coco_counts
+from segscape.masks import RunLengths
+from segscape.polygons import to_polygons_of
 
 if TYPE_CHECKING:
     from segscape.image import Image
@@ -137,8 +138,10 @@ class Segmentation:
         a list of rings, the first the outside and the rest holes, each ring [[x, y], …] on pixel corners.
         """
         height, width = self.size
+        masks, boxes = [r.mask for r in self.regions], [r.box for r in self.regions]
+        outlines = to_polygons_of(masks, boxes) if polygons else ()
         regions = []
-        for r in self.regions:
+        for i, (r, counts) in enumerate(zip(self.regions, to_coco_counts(masks, boxes, self.size), strict=True)):
             entry: dict[str, Any] = {
                 "id": r.id,
                 "label": self.label_set[r.label].name,
@@ -147,10 +150,10 @@ class Segmentation:
                 "box": list(r.box),
                 "area_px": r.area_px,
                 "area_share": round(r.area_px / (height * width), 6),
-                "mask": {"size": [height, width], "counts": to_coco_counts(r.mask, r.box, self.size)},
+                "mask": {"size": [height, width], "counts": counts},
             }
             if polygons:
-                entry["polygons"] = to_polygons(r.mask, offset=r.box[:2])
+                entry["polygons"] = outlines[i]
             regions.append(entry)
         areas = self.class_areas()
         return {
