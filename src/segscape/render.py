@@ -154,9 +154,10 @@ def _borders(pieces: np.ndarray) -> np.ndarray:
     import cv2
 
     height, width = pieces.shape
-    line = np.zeros(pieces.shape, np.uint8)
-    line[:, 1:] = pieces[:, 1:] != pieces[:, :-1]
-    line[1:] |= pieces[1:] != pieces[:-1]
+    differs = np.zeros(pieces.shape, bool)
+    np.not_equal(pieces[:, 1:], pieces[:, :-1], out=differs[:, 1:])
+    differs[1:] |= pieces[1:] != pieces[:-1]
+    line = differs.view(np.uint8)
     thickness = max(1, round((height * width) ** 0.5 / 700))
     if thickness > 1:
         line = cv2.dilate(line, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (thickness, thickness)))

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,7 +44,8 @@ def write_label_png(path: str | os.PathLike[str], label_map: np.ndarray, label_s
     picture = Image.fromarray(np.ascontiguousarray(label_map))
     picture.putpalette(table.tobytes())
     with atomic_write(path) as temporary:
-        picture.save(temporary, format="PNG")
+        # Runs are what label maps consist of: a third of the time, and files hardly larger.
+        picture.save(temporary, format="PNG", compress_type=zlib.Z_RLE)
 
 
 def write_png(path: str | os.PathLike[str], pixels: np.ndarray) -> None:
