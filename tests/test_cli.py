@@ -97,7 +97,7 @@ def test_version(run):
         (("predict",), "INPUTS"),
         (("predict", "a.jpg", "--colour"), "--colour"),
         (("predict", "-a.jpg"), "-a.jpg"),
-        (("predict", "a.jpg", "--max-pixels", "many"), "many"),
+        (("predict", "a.jpg", "--workers", "many"), "many"),
         (("predict", "a.jpg", "--model"), "--model"),
         (("preduct", "a.jpg"), "preduct"),
         (("evaluate", "street"), "DATA"),
@@ -161,8 +161,10 @@ def test_predict_with_all_its_options(run, make_photo, tiny_bundle):
         "64",
         "--engine",
         "torch:cpu",
-        "--max-pixels",
-        "768",
+        "--max-memory",
+        "16kB",
+        "--workers",
+        "2",
         "--quiet",
         "--json",
     )
@@ -190,7 +192,9 @@ def test_predict_of_odd_names(run, make_photo, tiny_bundle, name):
         (("a.png", "--size", "huge"), '"model", "native" or 16'),
         (("a.png", "--engine", "torch:tpu"), "'tpu' cannot be used here"),
         (("a.png", "--refine", "blur"), "refine must be one of model, none, crf"),
-        (("a.png", "--max-pixels", "5"), "a.png"),
+        (("a.png", "--max-memory", "100B"), "over the limit of 5"),
+        (("a.png", "--max-memory", "much"), "memory must be given as"),
+        (("a.png", "--workers", "-1"), "--workers must be 0 or more"),
         (("a.png", "--out", "a.png"), "cannot be written here"),
         (("a.png", "--model", "nosuch"), "no model 'nosuch'"),
         (("a.png", "--model", "a.png"), "not a model bundle"),
@@ -204,6 +208,41 @@ def test_predict_of_what_cannot_be_exits_with_2(run, make_photo, tiny_bundle, ar
     assert (code, out) == (2, "")
     assert says in err
     assert len(err.splitlines()) == 1
+
+
+def test_predict_does_what_is_too_large_by_tiles(run, make_photo, tiny_bundle, tmp_path, monkeypatch):
+    from segscape.predict import tiling
+
+    monkeypatch.setattr(tiling, "measured_bytes_per_pixel", lambda *_: 20.0)
+    monkeypatch.setattr(tiling, "measured_margin", lambda *_: 32)
+    monkeypatch.setattr(tiling, "_ORDINARY_BYTES_PER_PIXEL", 10**7)
+    make_photo("in/small.png")
+    make_photo("in/big.tif", height=200, width=300)
+    for y, x in np.ndindex(2, 2):
+        make_photo(f"map/{y}_{x}.png", height=100, width=100)
+    arguments = ("in", "tiles:map", "--model", tiny_bundle, "--max-memory", "20GB", "--out", "out", "--quiet")
+    code, out, err = run("predict", *arguments, "--json")
+    assert (code, err) == (0, "")
+    results = json.loads(out)["results"]
+    assert [Path(result["source"]).name for result in results] == ["small.png", "big.tif", "map"]
+    assert [sorted(result["written"]) for result in results[1:]] == [["json", "labels"]] * 2
+    assert results[2]["size"] == {"height": 200, "width": 200}
+    assert all(Path(path).exists() for result in results for path in result["written"].values())
+    code, out, err = run("predict", *arguments)
+    assert (code, err) == (0, "")
+    assert "map: 200 × 200, 1 tiles, " in out
+    code, out, err = run("predict", "tiles:map", "tiles:nowhere", "--model", tiny_bundle, "--out", "out", "--quiet")
+    assert code == 2
+    assert "nowhere" in err
+    assert "out/map.labels.tif" in out
+
+
+@pytest.mark.parametrize("arguments", [("--json",), ("--out", "o", "--tta", "flip"), ("--out", "o", "--refine", "crf")])
+def test_what_tiles_cannot_do_is_refused(run, make_photo, tiny_bundle, arguments):
+    make_photo("map/0_0.png")
+    code, out, err = run("predict", "tiles:map", "--model", tiny_bundle, *arguments)
+    assert (code, out) == (2, "")
+    assert "is done by tiles: give --out" in err
 
 
 def test_a_wrong_option_is_said_once_for_many_files(run, make_photo, tiny_bundle):

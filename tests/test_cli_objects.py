@@ -102,7 +102,7 @@ def test_a_fusion_is_tuned_and_used(run, make_photo, make_numbered, tiny_bundle,
     assert (code, err) == (0, "")
     assert out.startswith("PQ of things ")
     (fusion,) = Path("tuned").iterdir()
-    code, out, err = run("predict", make_photo("a.png"), "--panoptic", models, "--fusion", fusion, "--json")
+    code, out, err = run("predict", make_photo("a.png"), "--panoptic", f"{models}@{fusion}", "--json")
     assert (code, err) == (0, "")
     for wrong in (("--record",), ("--zooms", "2")):
         code, out, err = run("tune-objects", models, data, *wrong)
@@ -120,8 +120,7 @@ def test_a_fusion_is_tuned_and_used(run, make_photo, make_numbered, tiny_bundle,
         (("--panoptic", "{semantic}+nosuch"), "no model 'nosuch'"),
         (("--panoptic", "{semantic}+{objects}", "--model", "{semantic}"), "leave --model out"),
         (("--panoptic", "{semantic}+{objects}", "--min-score", "7"), "number in 0…1"),
-        (("--panoptic", "{semantic}+{objects}", "--fusion", "missing.json"), "missing.json"),
-        (("--model", "{objects}", "--fusion", "a.json"), "give both"),
+        (("--panoptic", "{semantic}+{objects}@missing.json"), "missing.json"),
     ],
 )
 def test_panoptic_of_what_cannot_be(run, make_photo, tiny_bundle, tiny_objects, arguments, says):

@@ -227,7 +227,7 @@ def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ImageError(
             f"{name!r}: declares {width} × {height} = {width * height:,} pixels, over the limit of {max_pixels:,}; "
-            "raise max_pixels if you trust this file"
+            "raise max_pixels (`segscape predict`: --max-memory) if you trust this file"
         )
 
 

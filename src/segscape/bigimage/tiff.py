@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import zlib
 from collections import OrderedDict
 from pathlib import Path
@@ -40,7 +41,7 @@ class TiffImage:
         self.source = os.fspath(path)
         try:
             self._file = tifffile.TiffFile(path)
-        except (tifffile.TiffFileError, OSError, ValueError) as error:
+        except (tifffile.TiffFileError, OSError, ValueError, struct.error) as error:
             raise ImageError(f"{self.source!r}: is no TIFF that can be read ({error})") from error
         try:
             self._open_page()

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document and nothing else.")]
 Quiet = Annotated[bool, Parameter(name="--quiet", negative="", help="Show no progress.")]
 Overrides = Annotated[tuple[str, ...], Parameter(name="--set", negative="")]
-_MANY = 8
+MANY = 8
+"""Images from which on several at once pay: their threads take time to get going, and each waits longer."""
 Switch = Annotated[bool, Parameter(negative="")]
 
 
@@ -52,18 +53,16 @@ def print_json(document: Any) -> None:
     sys.stdout.write("\n")
 
 
-def open_predictor(
-    model: str, panoptic: str, engine: str, fusion: Path | None = None, *, num_images: int = 1
-) -> Predictor | PanopticPredictor:
-    """What --model, or --panoptic and --fusion instead of it, name, on --engine: ENGINE or torch:DEVICE."""
+def open_predictor(model: str, panoptic: str, engine: str, *, many: bool = False) -> Predictor | PanopticPredictor:
+    """What --model, or --panoptic instead of it, names, on --engine: ENGINE or torch:DEVICE.
+
+    --panoptic is SEMANTIC+INSTANCE, and may end in @FILE, what `segscape tune-objects` wrote of these two. With
+    ``many`` images, the engine runs several at once.
+    """
     from segscape.predict.predictor import load
 
-    if fusion and not panoptic:
-        raise ConfigError("--fusion says how --panoptic joins two models; give both")
     name, _, device = engine.partition(":")
-    # Many at once take their threads time to get going, and each waits longer for its own result.
-    mode = "throughput" if num_images >= _MANY else "latency"
-    options = {"engine": name, "device": device or "auto", "mode": mode}
+    options = {"engine": name, "device": device or "auto", "mode": "throughput" if many else "latency"}
     if not panoptic:
         return load(model, **options)
     if model != "street":
@@ -71,7 +70,8 @@ def open_predictor(
     from segscape.predict.panoptic import read_fusion
     from segscape.predict.panoptic_predictor import load_panoptic
 
-    return load_panoptic(panoptic, parameters=read_fusion(fusion) if fusion else None, **options)
+    models, _, fusion = panoptic.rpartition("@") if panoptic.endswith(".json") else (panoptic, "", "")
+    return load_panoptic(models, parameters=read_fusion(Path(fusion)) if models != panoptic else None, **options)
 
 
 def successes(

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from segscape.cli.common import Json, Quiet, complain_of, open_predictor, print_json, say, successes
+from segscape.cli.common import MANY, Json, Quiet, complain_of, open_predictor, print_json, say, successes
+from segscape.errors import ConfigError, InputError, ResourceError
 from segscape.progress import Progress
+
+if TYPE_CHECKING:
+    from segscape.predict.panoptic_predictor import PanopticPredictor
+    from segscape.predict.predictor import Predictor
 
 
 def predict(
@@ -23,9 +28,9 @@ def predict(
     refine: str = "model",
     min_score: str = "model",
     panoptic: str = "",
-    fusion: Path | None = None,
     engine: str = "auto",
-    max_pixels: int = 250_000_000,
+    max_memory: str = "auto",
+    workers: int = 0,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -36,7 +41,8 @@ def predict(
     Parameters
     ----------
     inputs
-        Files, folders or patterns. After --, names may begin with a dash.
+        Files, folders or patterns; Zarr arrays; tiles:FOLDER for tiles of one picture, their names ending in row and
+        column. After --, names may begin with a dash.
     model
         A bundled model, a .safetensors bundle, a run folder of `segscape train`; or, downloaded on first use,
         coco-maskrcnn, coco-maskrcnn-v2, voc-deeplab, voc-fcn.
@@ -52,26 +58,40 @@ def predict(
         Objects of a lower score are left out: 0 to 1, or model (as its card says).
     panoptic
         SEMANTIC+INSTANCE: two models joined so that each pixel has one owner; also writes COCO's panoptic format.
-    fusion
-        With --panoptic: the file that `segscape tune-objects SEMANTIC+INSTANCE DATA --out DIR` wrote.
+        With @FILE behind it, joined as that file of `segscape tune-objects SEMANTIC+INSTANCE DATA --out DIR` says.
     engine
         What the network runs on: auto (says which and why), openvino, onnx, torch; or torch:DEVICE, e.g. torch:cuda:1.
-    max_pixels
-        Larger images are refused.
+    max_memory
+        As in 2GB. TIFFs that take more are done by tiles, at their own resolution; other images are refused. auto:
+        half of what is free, and more than 250 megapixels are too many.
+    workers
+        Threads that read, and as many that write; 0 for half as many as there are cores.
     """
     from segscape.image import image_files
     from segscape.predict.files import predict_files, unique_stems
+    from segscape.predict.huge_files import memory_limit, split_inputs, too_large
 
-    files = image_files(inputs)
+    limit = memory_limit(max_memory)
+    if workers < 0:
+        raise ConfigError(f"--workers must be 0 or more, got {workers}")
+    named, folders = split_inputs(inputs)
+    files = image_files(named) if named or not folders else []
+    huge = too_large(files, limit)
+    files = [path for path in files if path not in set(huge)]
+    huge += folders
     kinds = tuple(kind for kind in tta.split(",") if kind)
     folder = out or (None if json_ else Path("segscape-out"))
-    predictor = open_predictor(model, panoptic, engine, fusion, num_images=len(files))
+    if huge and (not folder or kinds or refine == "crf"):
+        raise ConfigError(f"{str(huge[0])!r} is done by tiles: give --out, and neither --tta nor --refine crf")
+    predictor = open_predictor(model, panoptic, engine, many=len(files) >= MANY or bool(huge))
     progress = Progress(quiet=quiet or len(files) == 1)
-    results, failed, codes, stems = [], [], [], unique_stems(files)
+    results, failed, codes, stems = [], [], [], unique_stems([*files, *huge])
     options: dict[str, Any] = {"tta": kinds, "long_side": size, "refine": refine, "min_score": min_score}
     if not folder:  # nothing is drawn
         options["keep_image"] = False
-    outcomes = predict_files(predictor, files, folder, max_pixels=max_pixels, **options)
+    outcomes = predict_files(
+        predictor, files, folder, workers=workers or None, stems=stems, max_pixels=limit.max_pixels, **options
+    )
 
     def done() -> Iterator[tuple[int, str, Any]]:
         tracked = progress.track(outcomes, len(files), "predict")
@@ -91,16 +111,55 @@ def predict(
         joined = save_coco_panoptic(chain([first], segmented), folder)
     for _ in segmented:
         pass
+    if huge and folder:
+        pictures, progress = zip(huge, stems[len(files) :], strict=True), Progress(quiet=quiet)
+        tiled = {"max_memory": limit.num_bytes, "long_side": size, "progress": progress}
+        for document in _by_tiles(predictor, pictures, folder, failed, codes, **tiled):
+            if json_:
+                results.append(document)
+            else:
+                _say_huge(document)
     if json_:
         extra = {"panoptic": str(joined)} if joined else {}
         ran = {"name": predictor.engine_name, "reason": predictor.reason}
         print_json({"model": predictor.id, "engine": ran, "results": results, "failed": failed, **extra})
     elif joined:
         say(f"  {joined}")
-    if not json_ and len(failed) < len(files):
+    if not json_ and len(failed) < len(files) + len(huge):
         say(f"{predictor.id} ran on {predictor.engine_name}: {predictor.reason}")
-    complain_of(failed, len(files))
+    complain_of(failed, len(files) + len(huge))
     return max(codes, default=0)
+
+
+def _by_tiles(
+    predictor: Predictor | PanopticPredictor,
+    pictures: Iterable[tuple[Path, str]],
+    folder: Path,
+    failed: list[dict[str, str]],
+    codes: list[int],
+    **options: Any,
+) -> Iterator[dict[str, Any]]:
+    """What is said of each picture; of those that cannot be done ``failed`` and ``codes`` get the error."""
+    from segscape.predict.huge_files import predict_huge_file
+
+    for source, stem in pictures:
+        try:
+            yield predict_huge_file(predictor, source, folder, stem, **options)
+        except (InputError, ResourceError) as error:
+            failed.append({"source": str(source), "error": str(error)})
+            codes.append(error.exit_code)
+
+
+def _say_huge(document: dict[str, Any]) -> None:
+    shares = sorted(document["classes"], key=lambda entry: -entry["area_px"])
+    parts = ", ".join(f"{entry['label']} {100 * entry['area_share']:.1f} %" for entry in shares)
+    size, seconds = document["size"], document["timings_ms"]["all"] / 1000
+    say(
+        f"{document['source']}: {size['width']} × {size['height']}, {document['tiles']['count']} tiles, "
+        f"{seconds:.0f} s: {parts}"
+    )
+    for path in document["written"].values():
+        say(f"  {path}")
 
 
 def _say_result(outcome: Any) -> None:

@@ -39,6 +39,7 @@ def predict_files(
     out: Path | None,
     *,
     workers: int | None = None,
+    stems: Sequence[str] | None = None,
     **options: Any,
 ) -> Iterator[Outcome]:
     """Segment files in their order and write the results.
@@ -48,6 +49,7 @@ def predict_files(
         files: see `segscape.image.image_files`.
         out: folder for overlay, label map and JSON of each; None writes nothing.
         workers: threads that decode, and as many that write; None for half as many as there are cores, at least one.
+        stems: of the results' names, one a file or more, all different; None for `unique_stems`.
         options: as `Predictor.predict` takes them.
 
     Yields:
@@ -58,7 +60,7 @@ def predict_files(
         ResourceError: the disk is full.
         InputError: ``out`` cannot be written to.
     """
-    stems = unique_stems(files)
+    stems = unique_stems(files) if stems is None else stems[: len(files)]
     if out is not None:
         _spare_the_inputs(files, stems, out)
     read, at_once = predictor.reader(**options), predictor.concurrency

@@ -324,13 +324,22 @@ class Predictor:
         """The card's, with the image brought to the wanted long side."""
         if wanted == "model":
             return self.card.preprocess
-        if wanted == "native":
-            return replace(self.card.preprocess, long_side=None, short_side=None, zoom=1.0)
-        if isinstance(wanted, str) and wanted.isdecimal() and len(wanted) <= 5:
-            wanted = int(wanted)
-        if isinstance(wanted, bool) or not isinstance(wanted, int) or not 16 <= wanted <= 65536:
-            raise ConfigError(f'long_side must be "model", "native" or 16…65536 pixels, got {wanted!r}')
-        return replace(self.card.preprocess, long_side=wanted, short_side=None, zoom=1.0)
+        return replace(self.card.preprocess, long_side=checked_long_side(wanted), short_side=None, zoom=1.0)
+
+
+def checked_long_side(wanted: int | str) -> int | None:
+    """The pixels that a caller wants as the longer side; None for "model" and "native".
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    if wanted in ("model", "native"):
+        return None
+    if isinstance(wanted, str) and wanted.isdecimal() and len(wanted) <= 5:
+        wanted = int(wanted)
+    if isinstance(wanted, bool) or not isinstance(wanted, int) or not 16 <= wanted <= 65536:
+        raise ConfigError(f'long_side must be "model", "native" or 16…65536 pixels, got {wanted!r}')
+    return wanted
 
 
 def _timed(read: Callable[[Any], Image], source: Any) -> tuple[Image, float]:

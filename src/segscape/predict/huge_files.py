@@ -1,0 +1,192 @@
+"""Pictures too large for memory among those that a command is given, and the files written of each."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segscape.errors import ConfigError, ImageError
+from segscape.files import write_text
+from segscape.image import IMAGE_SUFFIXES, MAX_PIXELS
+from segscape.result_files import safe_stem
+
+if TYPE_CHECKING:
+    from segscape.predict.panoptic_predictor import PanopticPredictor
+    from segscape.predict.predictor import Predictor
+    from segscape.progress import Progress
+
+_TILES = "tiles:"
+_NEVER_BY_WINDOWS = IMAGE_SUFFIXES - {".tif", ".tiff"}
+_UNKNOWN_MEMORY = 2 * 10**9
+_KILOBYTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryLimit:
+    """What predicting may take.
+
+    Attributes:
+        num_bytes: for a picture done by tiles.
+        max_pixels: a picture of more is done by tiles if it can be read by windows, else refused.
+    """
+
+    num_bytes: int
+    max_pixels: int
+
+
+def memory_limit(wanted: str) -> MemoryLimit:
+    """From a text like "2GB"; "auto" is half of what is free, and `segscape.image.MAX_PIXELS`.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if wanted == "auto":
+        return MemoryLimit(available_memory() // 2, MAX_PIXELS)
+    from segscape.predict.tiling import _ORDINARY_BYTES_PER_PIXEL
+    from segscape.predict.tiling_plan import parse_bytes
+
+    num_bytes = parse_bytes(wanted)
+    return MemoryLimit(num_bytes, max(1, num_bytes // _ORDINARY_BYTES_PER_PIXEL))
+
+
+def available_memory() -> int:
+    """Bytes that this process could take without the system's running short; 2 GB where the system does not say."""
+    found = []
+    with contextlib.suppress(OSError, ValueError):
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+        found += [_KILOBYTES * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    with contextlib.suppress(OSError, ValueError):  # a container's; "max" where it has no limit
+        group = Path("/sys/fs/cgroup")
+        most = int((group / "memory.max").read_text("ascii"))
+        found.append(max(0, most - int((group / "memory.current").read_text("ascii"))))
+    return min(found, default=_UNKNOWN_MEMORY)
+
+
+def split_inputs(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
+    """The arguments of a command: those that name files, and the folders that are one picture each.
+
+    A folder is one picture if it is a Zarr array, or written as "tiles:FOLDER": tiles whose names end in row and
+    column.
+    """
+    rest: list[str] = []
+    folders: list[Path] = []
+    for given in inputs:
+        if given.startswith(_TILES) and not Path(given).exists():
+            folders.append(Path(given.removeprefix(_TILES)))
+        elif _is_zarr(Path(given)):
+            folders.append(Path(given))
+        else:
+            rest.append(given)
+    return rest, folders
+
+
+def _is_zarr(path: Path) -> bool:
+    if not path.is_dir():
+        return False
+    from segscape.bigimage.chunks import is_zarr
+
+    return is_zarr(path)
+
+
+def too_large(files: Iterable[Path], limit: MemoryLimit) -> list[Path]:
+    """Those that are to be done by tiles. What cannot be read at all is not among them."""
+    found = []
+    for path in files:
+        if path.suffix.lower() in _NEVER_BY_WINDOWS:
+            continue
+        from segscape.predict.tiling import wants_tiling
+
+        with contextlib.suppress(ImageError, OSError):  # whoever reads it says what is wrong
+            if wants_tiling(path, limit.max_pixels):
+                found.append(path)
+    return found
+
+
+def predict_huge_file(
+    predictor: Predictor | PanopticPredictor,
+    source: Path,
+    folder: Path,
+    stem: str,
+    *,
+    max_memory: int,
+    long_side: int | str = "model",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Segment one picture by tiles and write STEM.labels.tif, STEM.json, and of a georeferenced one STEM.gpkg.
+
+    The network sees the picture at its own resolution, or, with a number as ``long_side``, so many whole times smaller
+    that it is at most that long.
+
+    Args:
+        predictor: of a model that makes label maps.
+        source: a file, or a folder that is one picture.
+        folder, stem: where to write, as `segscape.result_files.save_segmentation` does.
+        max_memory: bytes.
+        long_side: "model" and "native" mean the picture's own resolution.
+        progress: reports tiles.
+
+    Returns:
+        what STEM.json says, as plain JSON types, and under "written" the paths.
+
+    Raises:
+        ConfigError: the model is not of that kind, or ``long_side`` is out of range.
+        ImageError, ModelError, ResourceError, InputError: see `segscape.predict.tiling.predict_huge`.
+    """
+    from segscape.bigimage import open_big_image
+    from segscape.predict.predictor import Predictor, checked_long_side
+    from segscape.predict.tiling import predict_huge
+
+    if not isinstance(predictor, Predictor):
+        raise ConfigError(f"{os.fspath(source)!r} is too large for memory, and two models are not joined by tiles")
+    longest = checked_long_side(long_side)
+    image = open_big_image(source)
+    try:
+        size, placed = image.size, image.georeference is not None
+    finally:
+        image.close()
+    base = folder / safe_stem(stem)
+    result = predict_huge(
+        predictor,
+        source,
+        base.with_name(base.name + ".labels.tif"),
+        max_memory=max_memory,
+        shrink=1 if longest is None else -(-max(size) // longest),
+        vectors=base.with_name(base.name + _outlines_suffix()) if placed else None,
+        progress=progress,
+    )
+    height, width = result.size
+    labels = predictor.card.label_set
+    document: dict[str, Any] = {
+        "size": {"height": height, "width": width},
+        "source": os.fspath(source),
+        "model": predictor.id,
+        "label_set": labels.to_dict(),
+        "single_objects": False,
+        "classes": [
+            {"label": name, "area_px": area, "area_share": round(area / (height * width), 6)}
+            for name, area in result.class_areas.items()
+        ],
+        "tiles": {
+            "height": result.plan.tile[0],
+            "width": result.plan.tile[1],
+            "overlap": result.plan.overlap,
+            "count": len(result.plan.rows) * len(result.plan.columns),
+        },
+        "predicted_bytes": result.predicted_bytes,
+        "timings_ms": {"all": round(1000 * result.seconds, 2)},
+    }
+    path = base.with_name(base.name + ".json")
+    write_text(path, json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
+    outlines = {} if result.vectors is None else {"outlines": str(result.vectors)}
+    return {**document, "written": {"labels": str(result.labels), "json": str(path), **outlines}}
+
+
+def _outlines_suffix() -> str:
+    from importlib.util import find_spec
+
+    return ".gpkg" if find_spec("pyogrio") else ".geojson"
