@@ -64,7 +64,7 @@ def test_a_network_that_cannot_become_a_graph_runs_in_torch_unless_told(tiny_bun
 @pytest.mark.parametrize(
     ("engine", "device", "says"),
     [
-        ("tensorrt", "auto", "no engine 'tensorrt'; there are auto, torch, openvino, onnx"),
+        ("tensorrt", "auto", "no engine 'tensorrt'; there are auto, torch, torch-compile, openvino, onnx"),
         ("", "auto", "no engine ''"),
         ("openvino", "cuda", "device 'cuda' needs engine 'torch'"),
         ("auto", "tpu", "'tpu' cannot be used here"),

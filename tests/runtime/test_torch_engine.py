@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,10 @@ from segscape.runtime.torch_engine import (
     pick_device,
     pick_precision,
 )
+
+
+def tiny_detector() -> MaskRCNN:
+    return MaskRCNN(1, channels=16, box_channels=32, anchor_sizes=(8, 16), anchor_stride=4, pool_stride=2)
 
 
 @pytest.fixture
@@ -49,6 +55,24 @@ def test_bf16_is_close_to_f32_and_not_it(engine):
     assert rounded.name == "torch cpu bf16"
     assert close.dtype == np.float32
     assert 0 < np.abs(close - exact).max() < 0.05 * np.abs(exact).max()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++"), reason="there is no C++ compiler")
+def test_compiled_it_gives_what_it_gave(engine):
+    compiled = TorchEngine(engine.model, "cpu", compiled=True)
+    assert compiled.name == "torch-compile cpu f32"
+    for size in ((16, 24), (9, 32)):
+        batch = np.random.default_rng(0).normal(size=(1, 3, *size)).astype(np.float32)
+        np.testing.assert_allclose(compiled.low_logits(batch), engine.low_logits(batch), atol=1e-4)
+
+
+def test_compiling_needs_a_compiler_and_label_maps(engine, monkeypatch):
+    with pytest.raises(ConfigError, match="for objects take torch"):
+        make_engine(tiny_detector(), "cpu", compiled=True)
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ConfigError, match=r"needs a C\+\+ compiler"):
+        make_engine(engine.model, "cpu", compiled=True)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
@@ -154,6 +178,6 @@ def test_other_faults_are_not_called_out_of_memory(engine, monkeypatch):
 
 def test_an_image_that_does_not_fit_into_memory_is_refused_before_linux_kills_the_process(monkeypatch):
     monkeypatch.setattr("segscape.runtime.memory.available_bytes", lambda: 10**6)
-    model = MaskRCNN(1, channels=16, box_channels=32, anchor_sizes=(8, 16), anchor_stride=4, pool_stride=2)
+    model = tiny_detector()
     with pytest.raises(ResourceError, match=r"512 × 256 would need about .* GB .* smaller --size"):
         TorchDetector(model, "cpu").detect(np.zeros((1, 3, 256, 512), np.float32))

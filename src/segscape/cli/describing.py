@@ -55,7 +55,8 @@ def describe(
     size
         Longer side in pixels at which the network sees the image, "model" (as trained) or "native".
     engine
-        What the network runs on: auto (says which and why), openvino, onnx, torch; or torch:DEVICE, e.g. torch:cuda:1.
+        What the network runs on: auto (says which and why), openvino, onnx, torch, torch-compile; torch's on a device
+        as in torch:cuda:1.
     max_pixels
         Larger images are refused.
     """

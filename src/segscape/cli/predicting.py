@@ -60,7 +60,8 @@ def predict(
         SEMANTIC+INSTANCE: two models joined so that each pixel has one owner; also writes COCO's panoptic format.
         With @FILE behind it, joined as that file of `segscape tune-objects SEMANTIC+INSTANCE DATA --out DIR` says.
     engine
-        What the network runs on: auto (says which and why), openvino, onnx, torch; or torch:DEVICE, e.g. torch:cuda:1.
+        What the network runs on: auto (says which and why), openvino, onnx, torch, torch-compile; torch's on a device
+        as in torch:cuda:1.
     max_memory
         As in 2GB. TIFFs that take more are done by tiles, at their own resolution; other images are refused. auto:
         half of what is free, and more than 250 megapixels are too many.

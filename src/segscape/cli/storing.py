@@ -62,7 +62,8 @@ def index(
     panoptic
         SEMANTIC+INSTANCE: two models joined, as for predict.
     engine
-        What the network runs on: auto (says which and why), openvino, onnx, torch; or torch:DEVICE, e.g. torch:cuda:1.
+        What the network runs on: auto (says which and why), openvino, onnx, torch, torch-compile; torch's on a device
+        as in torch:cuda:1.
     max_pixels
         Larger images are refused.
     """

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from segscape.runtime.detector_graphs import DetectorGraph
     from segscape.runtime.graphs import Graph
 
-ENGINES = ("auto", "torch", "openvino", "onnx")
+ENGINES = ("auto", "torch", "torch-compile", "openvino", "onnx")
+_TORCH = ENGINES[1:3]
 _MODULES = {"torch": "torch", "openvino": "openvino", "onnx": "onnxruntime"}
 
 
@@ -48,7 +49,7 @@ def open_engine(
     Args:
         path: of either.
         engine: one of `ENGINES`. "auto" takes torch where there is a GPU; else OpenVINO, then ONNX Runtime, then torch:
-            the first that is installed and can run the network.
+            the first that is installed and can run the network. "torch-compile" is torch through ``torch.compile``.
         device: of torch, see `segscape.runtime.torch_engine.pick_device`; the others run on the CPU.
         mode: "latency" for one image after another, "throughput" for many at once.
         precision: of OpenVINO and torch, see `OpenVINOEngine` and `segscape.runtime.torch_engine.pick_precision`; ONNX
@@ -65,14 +66,14 @@ def open_engine(
         return _open_exported(path, engine, device, mode, precision)
     card = read_card(path)
     kind, reason = _pick(engine, device)
-    if kind != "torch":
+    if kind not in _TORCH:
         try:
             return Chosen(_on_graph(kind, graph_of(path, card), mode, precision), card, reason)
         except (ConfigError, ModelError) as error:
             if engine != "auto" or not installed("torch"):
                 raise
-            reason = f"{kind} cannot run it: {error}"
-    return Chosen(_in_torch(path, device, precision), card, reason)
+            kind, reason = "torch", f"{kind} cannot run it: {error}"
+    return Chosen(_in_torch(path, device, precision, compiled=kind == "torch-compile"), card, reason)
 
 
 def graph_of(path: Path, card: ModelCard) -> Graph | DetectorGraph:
@@ -93,7 +94,7 @@ def graph_of(path: Path, card: ModelCard) -> Graph | DetectorGraph:
 def _pick(engine: str, device: str) -> tuple[str, str]:
     """The engine's name and the reason."""
     if engine != "auto":
-        if engine != "torch" and device not in ("auto", "cpu"):
+        if engine not in _TORCH and device not in ("auto", "cpu"):
             raise ConfigError(f"engine {engine!r} runs on the CPU; device {device!r} needs engine 'torch'")
         return engine, "asked for"
     if device not in ("auto", "cpu"):
@@ -128,18 +129,18 @@ def _split(graph: DetectorGraph, load: Callable[[Graph], RunnableGraph]) -> Obje
     return SplitDetector(graph, load)
 
 
-def _in_torch(path: Path, device: str, precision: str) -> Engine | ObjectEngine:
+def _in_torch(path: Path, device: str, precision: str, *, compiled: bool) -> Engine | ObjectEngine:
     try:
         from segscape.models.bundle import load_bundle
         from segscape.runtime.torch_engine import make_engine
     except ImportError as error:
         raise ConfigError("engine 'torch' needs PyTorch: pip install 'segscape[torch]'") from error
-    return make_engine(load_bundle(path)[0], device, precision)
+    return make_engine(load_bundle(path)[0], device, precision, compiled=compiled)
 
 
 def _open_exported(path: Path, engine: str, device: str, mode: str, precision: str) -> Chosen:
     exported = read_exported(path)
-    if engine == "torch" or device not in ("auto", "cpu"):
+    if engine in _TORCH or device not in ("auto", "cpu"):
         raise ConfigError(
             f"{str(path)!r} was exported to {exported.kind}, which torch and GPUs cannot run; use the bundle"
         )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
+import sys
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
@@ -64,21 +67,30 @@ class TorchEngine:
         model: the network.
         device: see `pick_device`.
         precision: see `pick_precision`.
+        compiled: through ``torch.compile``: the first image takes up to minutes, and the first of another size again.
+
+    Raises:
+        ConfigError: this machine has no such device, or no C++ compiler, which ``compiled`` needs.
     """
 
     concurrency = 1
 
-    def __init__(self, model: Network, device: str = "auto", precision: str = "f32") -> None:
+    def __init__(self, model: Network, device: str = "auto", precision: str = "f32", *, compiled: bool = False) -> None:
         self.device = pick_device(device)
         self.precision = pick_precision(precision, self.device)
         self.model = model.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.stride = model.stride
         self.name = f"torch {self.device} {self.precision}"
         self._run, self._alone = self._scores, contextlib.nullcontext()
+        if compiled:
+            if not shutil.which(os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")):
+                raise ConfigError("engine 'torch-compile' needs a C++ compiler: install one, or name it in CXX")
+            self.name = f"torch-compile {self.device} {self.precision}"
+            self._run = torch.compile(self._scores)
         if self.device.type == "cuda":
             from segscape.runtime.cuda_graphs import CudaGraphs
 
-            self._run, self._alone = CudaGraphs(self._scores), threading.Lock()
+            self._run, self._alone = CudaGraphs(self._run), threading.Lock()
 
     @torch.inference_mode()
     def low_logits(self, batch: np.ndarray) -> np.ndarray:
@@ -111,10 +123,18 @@ class TorchDetector:
         return Detections(found["boxes"], found["labels"] - 1, found["scores"], found["masks"])
 
 
-def make_engine(model: nn.Module, device: str = "auto", precision: str = "f32") -> TorchEngine | TorchDetector:
-    """The engine for a network of either kind."""
+def make_engine(
+    model: nn.Module, device: str = "auto", precision: str = "f32", *, compiled: bool = False
+) -> TorchEngine | TorchDetector:
+    """The engine for a network of either kind.
+
+    Raises:
+        ConfigError: as `TorchEngine`; or ``compiled`` for a network that finds objects.
+    """
     if isinstance(model, Network):
-        return TorchEngine(model, device, precision)
+        return TorchEngine(model, device, precision, compiled=compiled)
+    if compiled:
+        raise ConfigError("engine 'torch-compile' runs models that make label maps; for objects take torch")
     return TorchDetector(cast("MaskRCNN", model), device)
 
 
