@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from segscape.errors import ConfigError, ResourceError
@@ -25,6 +25,9 @@ from segscape.runtime.inference import classify, probabilities, run_network, tta
 
 if TYPE_CHECKING:
     from segscape.models.card import ModelCard
+
+_MOST_PIXELS = 2**22
+"""Of what a network is given at once: 2 GB of memory for `street`."""
 
 REFINEMENTS = ("model", "none", "crf")
 
@@ -125,7 +128,8 @@ class Predictor:
             source: a path, encoded bytes, a PIL image, an `Image`, or an RGB array (H, W, 3) uint8; more in `as_image`.
             tta: test-time augmentation: "flip", "scale", both or none.
             long_side: pixels to which the image's longer side is brought for the network: a number, "model" (as it
-                was trained) or "native" (no change). Large values find finer detail and take more time and memory.
+                was trained) or "native" (no change). Large values find finer detail and take more time; beyond 4
+                megapixels the network is given windows that overlap, so memory hardly grows.
             refine: what follows the network: "crf" draws the borders along the photo's edges with the dense CRF of
                 `segscape.refine.crf`, with the parameters on the model's card or else its defaults; "none" does not;
                 "model" does what the card says, which holds for the model's own ``long_side`` alone: at another one it
@@ -178,7 +182,7 @@ class Predictor:
             ConfigError: as `predict`.
         """
         enough = self.enough(tta, long_side)
-        return partial(as_image, max_pixels=max_pixels, at_least=None if keep_image else enough)
+        return functools.partial(as_image, max_pixels=max_pixels, at_least=None if keep_image else enough)
 
     def enough(
         self, tta: Sequence[str] = (), long_side: int | str = "model"
@@ -188,7 +192,7 @@ class Predictor:
         Raises:
             ConfigError: as `predict`.
         """
-        return partial(self._preprocess(long_side).enough, zoom=tta_scales(tta)[-1])
+        return functools.partial(self._preprocess(long_side).enough, zoom=tta_scales(tta)[-1])
 
     def _objects(self, image: Image, decode_ms: float, preprocess: Preprocess, min_score: float) -> Segmentation:
         from segscape.predict.objects import detect, object_regions
@@ -222,7 +226,8 @@ class Predictor:
         start = time.perf_counter()
         if parameters:  # before the network has worked for nothing
             crf.check_size(working_size(preprocess, image.full_size), len(self.card.label_set))
-        scores = run_network(self.score_engine, preprocess, image.pixels, tta, image.full_size)
+        engine = self._engine_for(preprocess.network_size(image.full_size, tta_scales(tta)[-1]))
+        scores = run_network(engine, preprocess, image.pixels, tta, image.full_size)
         ran = time.perf_counter()
         if parameters:
             scores = refine_scores(scores, image.pixels, parameters, preprocess)
@@ -261,6 +266,16 @@ class Predictor:
                 "regions": 1000 * (end - labelled),
             },
         )
+
+    def _engine_for(self, size: tuple[int, int]) -> Engine:
+        """That of the model, behind sliding windows where the network's (height, width) is large."""
+        return self.score_engine if size[0] * size[1] <= _MOST_PIXELS else self._windowed
+
+    @functools.cached_property
+    def _windowed(self) -> Engine:
+        from segscape.predict.windows import WindowedEngine
+
+        return WindowedEngine(self.score_engine, _MOST_PIXELS)
 
     def predict_many(self, sources: Iterable[Any], **options: Any) -> Iterator[Segmentation]:
         """Segment many images, in their order, decoding the next while the network works; see `predict`.
