@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-_STRIP_VALUES = 500_000  # upsampled scores held at once: what fits in a cache
+_STRIP_VALUES = 100_000  # upsampled scores held at once: with what is made of them, what fits in a core's cache
 _F = np.float32
 _LOG2_E, _LN2_HIGH, _LN2_LOW = _F(1.4426950408889634), _F(0.693359375), _F(-2.12194440e-4)
 _TERMS = (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)

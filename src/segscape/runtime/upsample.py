@@ -14,7 +14,7 @@ import numpy as np
 
 from segscape.refine.threads import over
 
-_NUMPY_VALUES = 40_000_000  # scores that numpy upsamples in less time than numba takes to start
+_NUMPY_VALUES = 250_000_000  # scores that numpy upsamples in less time than numba takes to start and load its loops
 _values_by_numpy = 0
 _BAND_VALUES = 1_000_000  # at least so many for a thread
 
