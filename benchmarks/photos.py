@@ -22,9 +22,9 @@ def large_photo(path: Path, width: int = 4000, height: int = 3000) -> Path:
     return path
 
 
-def many_photos(folder: Path, count: int, width: int = 640, height: int = 480) -> list[Path]:
+def many_photos(folder: Path, count: int, width: int = 640, height: int = 480, seed: int = 0) -> list[Path]:
     """So many different photos: parts of three, mirrored or not, darker or brighter."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     photos = [read_image(PHOTO.with_name(name)).pixels for name in _SOURCES]
     paths = []
     for index in range(count):

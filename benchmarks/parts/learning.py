@@ -39,10 +39,10 @@ def data_set() -> Iterator[Path]:
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        for split in ("train", "val"):
+        for seed, split in enumerate(("train", "val")):
             for kind in ("images", "labels"):
                 (root / kind / split).mkdir(parents=True)
-            for path in many_photos(root / "images" / split, NUM_PHOTOS, SIZE[1], SIZE[0]):
+            for path in many_photos(root / "images" / split, NUM_PHOTOS, SIZE[1], SIZE[0], seed):
                 blocks = rng.integers(0, 11, (9, 12)).astype(np.uint8)
                 labels = cv2.resize(blocks, SIZE[::-1], interpolation=cv2.INTER_NEAREST)
                 Image.fromarray(labels).save(root / "labels" / split / f"{path.stem}.png")
@@ -119,6 +119,8 @@ def step(name: str, what: str, quick: bool, **changes: Any) -> Row:
     from segscape.progress import Progress
     from segscape.train import loop
 
+    if quick:
+        changes["optim"] = {**changes.get("optim", {}), "batch_size": 1}
     with data_set() as root:
         recipe = recipe_for(root, name, **changes)
         run = loop._Run(recipe, root / "run", False, Progress(quiet=True))
@@ -145,7 +147,7 @@ def step(name: str, what: str, quick: bool, **changes: Any) -> Row:
                 for kept, new in zip(average.state_dict().values(), plain.state_dict().values(), strict=True):
                     if kept.is_floating_point():
                         kept.lerp_(new, 1 - recipe.optim.ema)
-            return float(loss)
+            return float(loss.detach())
 
         run.task.criterion.done = 0.0
         first, other = ours(), peer()

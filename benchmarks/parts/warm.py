@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from measure import PHOTO, Row, row_of
+from measure import PHOTO, ROOT, Row, row_of
 from photos import large_photo, many_photos
 
 if TYPE_CHECKING:
@@ -20,8 +20,10 @@ TITLE = "From a file to a label map, in a process that is ready"
 ABOUT = """Model `street`. A photo: decoded, through the network, label map and regions in memory; ours by
 `Predictor.predict` on its engines. The folder: 200 photos of 640 × 480, in milliseconds a photo; each turn takes the
 next 50, and every way writes a PNG of each label map. *All files* is what `segscape predict` writes: overlay and JSON
-too. No way but *auto, CRF* refines: that is `street` as its card says, with the dense CRF behind the network."""
+too. No way but *auto, CRF* refines: that is `street` as its card says, with the dense CRF behind the network. *int8* is
+there if `segscape export street --to openvino --int8 DATA --out out/street-int8` was run before."""
 PEER = "torch eager + Pillow"
+INT8 = ROOT / "out" / "street-int8"
 NUM_PHOTOS, BLOCK = 200, 50
 
 
@@ -35,6 +37,7 @@ def _engines(mode: str) -> dict[str, Predictor]:
 
     return {
         "auto": segscape.load("street", device="cpu", mode=mode),
+        **({"int8": segscape.load(INT8, mode=mode)} if INT8.exists() else {}),
         "auto f32": segscape.load("street", device="cpu", mode=mode, precision="f32"),
         "onnx": segscape.load("street", engine="onnx", mode=mode),
         "torch": segscape.load("street", engine="torch", device="cpu", mode=mode),
