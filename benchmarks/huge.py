@@ -55,7 +55,7 @@ class Nothing:
     """An engine that costs nothing: scores of the same shape as another's, from the pixels' colours."""
 
     def __init__(self, stride: int, num_classes: int) -> None:
-        self.name, self.stride, self._num = "nothing", stride, num_classes
+        self.name, self.stride, self.concurrency, self._num = "nothing", stride, 1, num_classes
 
     def low_logits(self, batch: np.ndarray) -> np.ndarray:
         small = batch[:, :, :: self.stride, :: self.stride]
@@ -68,7 +68,7 @@ def one(arguments: argparse.Namespace) -> dict[str, Any]:
     from segscape.predict.tiling import predict_huge
     from segscape.predict.tiling_plan import give_back_freed, peak_bytes, resident_bytes
 
-    predictor = load(arguments.model, device="cpu")
+    predictor = load(arguments.model, device="cpu", mode=arguments.mode)
     if arguments.pipeline:
         predictor = Predictor(Nothing(predictor.score_engine.stride, len(predictor.card.label_set)), predictor.card)
     photo = read_image(arguments.photo).pixels
@@ -115,6 +115,7 @@ def main() -> None:
     parser.add_argument("--sides", type=int, nargs="+", default=[4096, 8192, 16384], help="0: the ordinary route")
     parser.add_argument("--model", default="street")
     parser.add_argument("--max-memory", default="1GB")
+    parser.add_argument("--mode", default="latency", help="of the engine: latency or throughput")
     parser.add_argument("--pipeline", action="store_true", help="without the network")
     parser.add_argument("--scratch", help="folder for the pictures; they take 3 bytes a pixel")
     parser.add_argument("--out", default=str(ROOT / "benchmarks" / "huge.json"))
@@ -142,7 +143,7 @@ def main() -> None:
             " × ".join(map(str, row.get("tile", ()))),
         )
     Console().print(table)
-    facts = {"model": arguments.model, "max_memory": arguments.max_memory, "pipeline": arguments.pipeline}
+    facts = {key: getattr(arguments, key) for key in ("model", "mode", "max_memory", "pipeline")}
     packages = versions()
     write_text(arguments.out, json.dumps({**facts, "versions": packages, "rows": rows}, indent=1) + "\n")
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +36,7 @@ class Boxes:
     Class 0 is a bias, class 1 sees 24 pixels to each side, class 2 nine.
     """
 
-    name = "boxes"
+    name, concurrency = "boxes", 1
 
     def __init__(self, stride: int = 2, fail_above: int | None = None) -> None:
         self.stride, self.fail_above, self.shapes = stride, fail_above, []
@@ -135,6 +136,7 @@ def test_what_was_stopped_goes_on_and_gives_the_same_bytes(make, tmp_path, after
     predictor.engine = Dies(after)
     with pytest.raises(Stop):
         predict_huge(predictor, pixels, tmp_path / "x.tif", **options)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("read_", "network_"))]
     assert not (tmp_path / "x.tif").exists()
     again = make()
     result = predict_huge(again, pixels, tmp_path / "x.tif", **options)

@@ -104,6 +104,11 @@ def test_some_score_rows_are_enough_for_some_image_rows():
     np.testing.assert_array_equal(end[0], labels[30:])
     with pytest.raises(ValueError, match="rows from 9 on need score row 1, but those held begin with 2"):
         classify_band(logits[:, 2:6], (4.0, 4.0), (9, 22), 32, top=2)
+    part = classify_band(logits[:, :, 2:6], (4.0, 4.0), (0, 36), 12, first=10, left=2)
+    np.testing.assert_array_equal(part[0], labels[:, 10:22])
+    np.testing.assert_array_equal(part[1], confidence[:, 10:22])
+    with pytest.raises(ValueError, match="columns from 9 on need score column 1, but those held begin with 2"):
+        classify_band(logits[:, :, 2:6], (4.0, 4.0), (0, 36), 13, first=9, left=2)
 
 
 def test_any_memory_order():

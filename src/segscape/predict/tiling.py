@@ -22,7 +22,7 @@ from segscape.bigimage.label_tiff import write_label_tiff
 from segscape.errors import ConfigError
 from segscape.files import explain_os_error
 from segscape.image import MAX_PIXELS
-from segscape.predict.tiling_plan import ALIGN, TilePlan, measured_bytes_per_pixel, parse_bytes, plan_tiles
+from segscape.predict.tiling_plan import ALIGN, TilePlan, measured_bytes_per_pixel, parse_bytes, plan_tiles, release
 from segscape.predict.tiling_reach import measured_margin
 from segscape.predict.tiling_run import TileRun
 from segscape.progress import Progress
@@ -31,7 +31,7 @@ from segscape.runtime.engine import Engine
 if TYPE_CHECKING:
     from segscape.predict.predictor import Predictor
 
-_FORMAT = 1
+_FORMAT = 2
 _GPU_BATCH = 4
 """Tiles at once on a GPU, which one alone does not fill; a CPU gains nothing from a batch."""
 
@@ -146,6 +146,9 @@ def predict_huge(
             f"model {predictor.card.name!r} has scores of stride {engine.stride}; tiles need a power of 2"
         )
     budget = parse_bytes(max_memory)
+    # Its kernels, and what compiles them, are part of the program: they are there before memory is measured.
+    import segscape.runtime.classify_kernels  # noqa: F401
+
     image, opened = _opened(source)
     try:
         if target.exists() and Path(image.source).exists() and target.samefile(image.source):
@@ -165,6 +168,7 @@ def predict_huge(
         plan, predicted = _plan(bands.state, engine, image, seen, num_classes, tile, margin, budget, shrink)
         run = TileRun(predictor, image, bands, shrink, progress or Progress(quiet=True), order)
         plan = run.all_rows(plan, predicted)
+        release(engine)
         areas = np.zeros(num_classes, np.int64)
         whole = bands.folder / "labels.tif"
         write_label_tiff(whole, _counted(bands, areas), image.size, dtype, predictor.card.label_set, image.georeference)
@@ -232,25 +236,19 @@ def _plan(
     """The tiles, and the memory they take if that was predicted."""
     if "tile" in state:  # what an earlier run chose; measured again it might differ
         height, width = state["tile"]
-        return TilePlan(seen, (height, width), state["margin"], batch=state["batch"]), state["predicted_bytes"]
+        plan = TilePlan(seen, (height, width), state["margin"], batch=state["batch"], at_once=state["at_once"])
+        return plan, state["predicted_bytes"]
     # The memory first: what other work leaves behind would be taken for the network's.
     per_pixel = measured_bytes_per_pixel(engine, budget) if tile is None else None
     margin = measured_margin(engine) if margin is None else margin
     if per_pixel is None:
         assert tile is not None
-        return TilePlan(seen, (tile, tile) if isinstance(tile, int) else tile, margin), None
-    wide_row_bytes = 3 * image.size[1] * shrink if image.wide else 0
-    plan = plan_tiles(
-        seen,
-        budget,
-        per_pixel,
-        num_classes=num_classes,
-        stride=engine.stride,
-        margin=margin,
-        wide_row_bytes=wide_row_bytes,
-        batch=_GPU_BATCH if "cuda" in engine.name else 1,
-    )
-    return plan, plan.predicted_bytes(per_pixel, num_classes, engine.stride, wide_row_bytes)
+        sides = (tile, tile) if isinstance(tile, int) else tile
+        return TilePlan(seen, sides, margin, at_once=engine.concurrency), None
+    facts: dict[str, Any] = {"num_classes": num_classes, "stride": engine.stride, "shrink": shrink, "wide": image.wide}
+    batch = _GPU_BATCH if "cuda" in engine.name else 1
+    plan = plan_tiles(seen, budget, per_pixel, margin=margin, batch=batch, at_once=engine.concurrency, **facts)
+    return plan, plan.predicted_bytes(per_pixel, **facts)
 
 
 def _counted(bands: LabelBands, areas: np.ndarray) -> Iterator[np.ndarray]:

@@ -1,7 +1,7 @@
-"""Scores of overlapping tiles become those of the whole picture, a row of tiles at a time.
+"""Scores of overlapping tiles become those of the whole picture, and those its label map, tile by tile.
 
 Tiles are weighted by Gaussians about their centres, σ an eighth of their side (nnU-Net, Isensee et al. 2021, section
-"inference"). Weights are separable, so tiles are joined across first and rows of tiles down after. Where two tiles of
+"inference"). Weights are separable, so tiles are joined across first and down after. Where two tiles of
 step d overlap, the second one's share of the sum is the logistic function of d · (x − x₀) / σ², x₀ being the middle of
 the overlap. A tile's scores within the margin at its inner edges have no weight: there the network saw the edge.
 
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from segscape.predict.tiling_plan import EMIT_ROWS, TilePlan
-from segscape.runtime.inference import Scores, classify
+from segscape.runtime.upsample import classify_band
 
 
 def shares(blend: int, step: int, tile: int) -> np.ndarray:
@@ -27,7 +27,10 @@ def shares(blend: int, step: int, tile: int) -> np.ndarray:
 
 
 class Blender:
-    """Joins the scores of a plan's tiles and classifies the rows that no later tile changes.
+    """Joins the scores of a plan's tiles and classifies the pixels that no later tile changes.
+
+    Tiles that come from left to right leave behind no more than their last columns and rows; one that comes before its
+    left neighbour is kept until that one is there.
 
     Args:
         plan: of the tiles.
@@ -56,10 +59,14 @@ class Blender:
         self._extent = tuple(-(-length // stride) + 1 for length in plan.size)
         self._rows = _kept(plan.rows, plan.margin, stride, self._extent[0])
         self._columns = _kept(plan.columns, plan.margin, stride, self._extent[1])
-        self._carried: np.ndarray | None = None
-        self._above: np.ndarray | None = None
-        self._strip = np.zeros((0, 0, 0), np.float32)
-        self._filled: set[int] = set()
+        # Of the row of tiles above: its last rows of scores, and the one before them, needed to interpolate.
+        self._carried = np.empty((num_classes, self._blend, self._extent[1]), np.float32)
+        self._above = np.empty((num_classes, self._extent[1]), np.float32)
+        self._row_above: int | None = None
+        self._early: dict[int, np.ndarray] = {}
+        self._next_column = self._columns_done = 0
+        self._right = self._before = np.zeros((0, 0, 0), np.float32)
+        self._labels = np.zeros((0, 0), np.uint8)
         self.rows_done = rows_done
 
     @property
@@ -69,57 +76,81 @@ class Blender:
         return next((k for k, (_, end) in enumerate(self._rows) if end > needed), len(self._rows) - 1)
 
     def begin(self, row: int) -> None:
-        """Make room for the scores of a row of tiles."""
-        first, end = self._rows[row]
-        # The score row above is needed to interpolate; it comes first.
-        shape = (self._num_classes, 1 + end - first, self._extent[1])
-        if self._strip.shape != shape:
-            self._strip = np.zeros((0, 0, 0), np.float32)  # two of them would be too much
-            self._strip = np.empty(shape, np.float32)
-        self._filled.clear()
+        """Make room for the labels of a row of tiles."""
+        assert not self._early, self._early.keys()
+        dtype = np.uint8 if self._num_classes <= 256 else np.uint16
+        self._labels = np.empty((max(0, self._rows_end(row) - self.rows_done), self._size[1]), dtype)
+        self._next_column = self._columns_done = 0
 
     def add(self, row: int, column: int, logits: np.ndarray) -> None:
-        """Put in the scores (C, h, w) of a tile; the order within a row of tiles does not matter."""
-        (y0, y1), (x0, x1) = self._rows[row], self._columns[column]
-        top, left = self._margin if row else 0, self._margin if column else 0
-        tile = _fill(logits[:, top : top + y1 - y0, left : left + x1 - x0], y1 - y0, x1 - x0)
-        strip = self._strip[:, 1:]
-        a, b = x0, x1
-        if column - 1 in self._filled:
-            a = x0 + self._blend
-            zone = strip[:, :, x0:a]
-            _join(zone, tile[:, :, : self._blend], self._across, zone)
-        if column + 1 in self._filled:
-            b = x1 - self._blend
-            zone = strip[:, :, b:x1]
-            _join(tile[:, :, -self._blend :], zone, self._across, zone)
-        strip[:, :, a:b] = tile[:, :, a - x0 : b - x0]
-        self._filled.add(column)
+        """Put in the scores (C, h, w) of a tile, which are the blender's from then on."""
+        self._early[column] = logits
+        while (logits_next := self._early.pop(self._next_column, None)) is not None:
+            self._join(row, self._next_column, logits_next)
+            self._next_column += 1
 
     def finish(self, row: int) -> Iterator[np.ndarray]:
         """Label maps (rows, W) of the rows that are done with this row of tiles, from `rows_done` on."""
-        assert len(self._filled) == len(self._columns), self._filled
-        first, end = self._rows[row]
-        strip = self._strip[:, 1:]
-        if self._carried is not None:
-            top = strip[:, : self._blend]
-            _join(self._carried, top, self._down, top)
-        if self._above is not None:
-            self._strip[:, :1] = self._above
-        last = row == len(self._rows) - 1
-        final = end if last else self._rows[row + 1][0]
-        rows_end = self._size[0] if last else max(0, int(np.ceil((final - 0.5) * self._step - 0.5)))
-        for y0 in range(self.rows_done, rows_end, EMIT_ROWS):
-            y1 = min(y0 + EMIT_ROWS, rows_end)
-            low, high = max(0, self._low(y0)), min(self._low(y1 - 1) + 2, self._extent[0])
-            part = self._strip[:, low - first + 1 : high - first + 1]
-            scores = Scores(part, (self._step, self._step), (y1 - low * self._step, self._size[1]))
-            labels, _ = classify(scores, confidence=False)
-            yield labels[y0 - low * self._step :]
-            self.rows_done = y1
+        assert self._next_column == len(self._columns), self._next_column
+        self._row_above = row
+        labels, self._labels = self._labels, np.zeros((0, 0), np.uint8)
+        for y0 in range(0, len(labels), EMIT_ROWS):
+            band = labels[y0 : y0 + EMIT_ROWS]
+            yield band
+            self.rows_done += len(band)
+
+    def _join(self, row: int, column: int, logits: np.ndarray) -> None:
+        """Classify what the tile and those to its left and above settle, and keep what those to come share with it."""
+        (y0, y1), (x0, x1) = self._rows[row], self._columns[column]
+        top, left = self._margin if row else 0, self._margin if column else 0
+        tile = _fill(logits[:, top : top + y1 - y0, left : left + x1 - x0], y1 - y0, x1 - x0)
+        last = column == len(self._columns) - 1
+        end = x1 if last else x1 - self._blend
+        # The scores that are settled, with the column to their left and the row above: both needed to interpolate.
+        block = np.empty((self._num_classes, 1 + y1 - y0, 1 + end - x0), np.float32)
+        block[:, 1:, 1:] = tile[:, :, : end - x0]
+        if column:
+            zone = block[:, 1:, 1 : 1 + self._blend]
+            _join(self._right, zone, self._across, zone)
+            block[:, :, 0] = self._before
         if not last:
-            self._above = self._strip[:, final - first : final - first + 1].copy()
-            self._carried = strip[:, final - first :].copy()
+            self._right = tile[:, :, end - x0 :].copy()
+        if self._row_above is not None:
+            zone = block[:, 1 : 1 + self._blend, 1:]
+            _join(self._carried[:, :, x0:end], zone, self._down, zone)
+            block[:, 0, 1:] = self._above[:, x0:end]
+        self._classify(row, block, (y0, x0), self._size[1] if last else self._settled(end))
+        self._before = block[:, :, -1].copy()
+        if row < len(self._rows) - 1:
+            final = 1 + self._rows[row + 1][0] - y0
+            self._above[:, x0:end] = block[:, final - 1, 1:]
+            self._carried[:, :, x0:end] = block[:, final:, 1:]
+
+    def _classify(self, row: int, block: np.ndarray, place: tuple[int, int], columns_end: int) -> None:
+        """Label the pixels up to a column from scores that begin one row above and one column left of ``place``."""
+        rows, columns = (self.rows_done, self._rows_end(row)), (self._columns_done, columns_end)
+        if rows[0] >= rows[1] or columns[0] >= columns[1]:
+            return
+        above, left = int(self._row_above is not None), int(place[1] > 0)
+        self._labels[:, columns[0] : columns[1]] = classify_band(
+            block[:, 1 - above :, 1 - left :],
+            (self._step, self._step),
+            rows,
+            columns[1] - columns[0],
+            top=place[0] - above,
+            first=columns[0],
+            left=place[1] - left,
+            confidence=False,
+        )[0]
+        self._columns_done = columns_end
+
+    def _rows_end(self, row: int) -> int:
+        """Where the picture's rows that are settled with this row of tiles end."""
+        return self._size[0] if row == len(self._rows) - 1 else self._settled(self._rows[row + 1][0])
+
+    def _settled(self, scores: int) -> int:
+        """How many of the picture's rows, or columns, follow from so many scores."""
+        return max(0, int(np.ceil((scores - 0.5) * self._step - 0.5)))
 
     def _low(self, y: int) -> int:
         """The score row at or above row ``y`` of the picture."""

@@ -7,6 +7,7 @@ import math
 import re
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,12 +24,12 @@ MOST_TILE_PIXELS = 2**22
 """Larger tiles gain nothing: what they compute less at their edges they lose by leaving a CPU's caches."""
 
 _UNMEASURED = 1000.0  # bytes a pixel, where the system does not tell what a network took
-_PREPARED = 48
-"""Bytes a pixel while the network's input is made: float32 copies before and after the mean, and by channel."""
-
 _SLACK = 1.15
 _FIXED_BYTES = 96 * 2**20
-"""What is there whatever the tiles: decoded pieces of the file, strips of `classify`, a row of output tiles."""
+"""What is there whatever the tiles: decoded pieces of the file, what threads and libraries need of their own."""
+
+_TIFF_ROWS = 3 * 512
+"""Rows of labels that are held while the TIFF is written: of a row of its tiles, padded, and of the overviews."""
 
 EMIT_ROWS = 128
 """Rows of the picture that are classified and written at once."""
@@ -43,7 +44,8 @@ class TilePlan:
         tile: (height, width) of a tile, multiples of `ALIGN`; those at the right and the bottom end with the picture.
         margin: pixels at the inner edges of a tile that play no part in the outcome, a multiple of `ALIGN` / 2.
         blend: pixels without margins that neighbouring tiles have in common, a multiple of `ALIGN`.
-        batch: tiles given to the network at once.
+        batch: tiles given to the network in one call.
+        at_once: calls of the network that run at the same time.
     """
 
     size: tuple[int, int]
@@ -51,6 +53,7 @@ class TilePlan:
     margin: int
     blend: int = ALIGN
     batch: int = 1
+    at_once: int = 1
 
     def __post_init__(self) -> None:
         if self.margin < 0 or self.margin % (ALIGN // 2):
@@ -84,29 +87,39 @@ class TilePlan:
         return _spans(self.size[1], self.tile[1], self.overlap)
 
     def halved(self) -> TilePlan | None:
-        """With tiles of half the longer side, or a smaller batch if there is one; None if they cannot be smaller."""
+        """With a smaller batch, else tiles of half the longer side, else fewer at once; None if all is least."""
         if self.batch > 1:
             return replace(self, batch=self.batch // 2)
         height, width = self.tile
         longer = max(self.least_side, max(height, width) // 2 // ALIGN * ALIGN)
         if longer >= max(height, width):
-            return None
+            return replace(self, at_once=self.at_once // 2) if self.at_once > 1 else None
         return replace(self, tile=(height, longer) if width >= height else (longer, width))
 
-    def predicted_bytes(self, per_pixel: float, num_classes: int, stride: int, wide_row_bytes: int = 0) -> int:
+    def predicted_bytes(
+        self, per_pixel: float, num_classes: int, stride: int, *, shrink: int = 1, wide: bool = False
+    ) -> int:
         """The peak of memory that predicting takes besides the engine's own.
 
         Args:
             per_pixel: bytes that the network takes besides its weights, see `measured_bytes_per_pixel`.
             num_classes, stride: of its scores.
-            wide_row_bytes: of a row of the picture that is held for each of a tile's rows; 0 where windows are read.
+            shrink: pixels of the picture to one of the network's, on each axis.
+            wide: whether rows of the picture are held for a row of tiles, since windows of it cannot be read.
         """
         height, width = (min(side, length) for side, length in zip(self.tile, self.size, strict=True))
-        network = max(per_pixel, _PREPARED) * height * width * self.batch
-        pixels = 2 * 3 * height * width * self.batch  # this batch's and the next one's
-        score_row = 4 * num_classes * -(-self.size[1] // stride)
-        scores = score_row * ((height - 2 * self.margin if height < self.size[0] else height) + self.blend) // stride
-        return int(_SLACK * (network + pixels + scores) + wide_row_bytes * height + _FIXED_BYTES)
+        network = per_pixel * height * width * self.batch * self.at_once
+        # Pixels of what is in the network, of what waits for it and of what is read; shrunk ones also as they were.
+        pixels = 3 * height * width * ((self.at_once + 1) * self.batch + 2 * shrink**2)
+        # Scores of a tile that wait, are joined and are classified.
+        scores = 4 * num_classes * height * width // stride**2 * (self.batch + 3)
+        row_of_scores = 4 * num_classes * -(-self.size[1] // stride) * (self.blend // stride + 1)
+        columns = self.size[1] * shrink
+        rows = height - self.margin if height < self.size[0] else height
+        labels = (1 if num_classes <= 256 else 2) * columns * (rows * shrink + 2 * EMIT_ROWS)
+        held = 3 * columns * height * shrink if wide else 0
+        written = _TIFF_ROWS * columns
+        return int(_SLACK * (network + pixels + scores) + row_of_scores + max(labels, written) + held + _FIXED_BYTES)
 
 
 def plan_tiles(
@@ -117,8 +130,10 @@ def plan_tiles(
     num_classes: int,
     stride: int,
     margin: int,
-    wide_row_bytes: int = 0,
+    shrink: int = 1,
+    wide: bool = False,
     batch: int = 1,
+    at_once: int = 1,
 ) -> TilePlan:
     """The tiles that take the least work within a budget of memory.
 
@@ -127,8 +142,8 @@ def plan_tiles(
     Args:
         size: (height, width) of the picture as the network sees it.
         max_memory: bytes, of which `TilePlan.predicted_bytes` stays below.
-        per_pixel, num_classes, stride, wide_row_bytes: see `TilePlan.predicted_bytes`.
-        margin, batch: see `TilePlan`.
+        per_pixel, num_classes, stride, shrink, wide: see `TilePlan.predicted_bytes`.
+        margin, batch, at_once: see `TilePlan`.
 
     Raises:
         ResourceError: not even the smallest tiles fit.
@@ -142,8 +157,8 @@ def plan_tiles(
         for width in sides[1]:
             if height * width > max(MOST_TILE_PIXELS, least * least):
                 break
-            plan = TilePlan(size, (height, width), margin, batch=batch)
-            needed = plan.predicted_bytes(per_pixel, num_classes, stride, wide_row_bytes)
+            plan = TilePlan(size, (height, width), margin, batch=batch, at_once=at_once)
+            needed = plan.predicted_bytes(per_pixel, num_classes, stride, shrink=shrink, wide=wide)
             smallest = min(smallest, needed)
             if needed > max_memory:
                 break
@@ -161,9 +176,9 @@ def plan_tiles(
 def measured_bytes_per_pixel(engine: Engine, max_memory: int) -> float:
     """What a network takes of memory by the pixel of a tile, besides its weights, from tiles that are run through it.
 
-    Tiles of 256², 512² and 1024² pixels, as far as they stay within ``max_memory``, each twice: what the first leaves
-    behind in pieces counts. The largest says the rate, and all of its peak is taken to grow with the pixels; the share
-    that does not makes predictions a little high, never low.
+    As many tiles as the engine runs at once, of 256², 512² and 1024² pixels as far as they stay within ``max_memory``,
+    and then narrower and lower ones: what a size leaves behind for the next counts. The largest say the rate, and all
+    of their peak is taken to grow with the pixels; the share that does not makes predictions a little high, never low.
 
     Where the system does not tell (it is not Linux) 1000 bytes a pixel are assumed. What a network takes of a GPU's
     memory is not seen here; there, tiles are halved when it runs out.
@@ -175,20 +190,36 @@ def measured_bytes_per_pixel(engine: Engine, max_memory: int) -> float:
     Raises:
         ResourceError: out of memory.
     """
-    noise = np.random.default_rng(0)
-    give_back_freed()
+    release(engine)
     before = resident_bytes()
-    rate = 0.0
-    for side in (256, 512, 1024):
-        if _SLACK * rate * side**2 > max_memory:
-            break
-        batch = noise.standard_normal((1, 3, side, side)).astype(np.float32)
-        give_back_freed()  # what is used again does not grow the process
-        peak = peak_bytes(lambda batch=batch: (engine.low_logits(batch), engine.low_logits(batch)))
-        if before is None or peak is None:
-            return _UNMEASURED
-        rate = (peak - before) / side**2
+    rate, at_once = 0.0, engine.concurrency
+    with ThreadPoolExecutor(at_once, "measure") as pool:
+        for side in (256, 512, 1024):
+            if _SLACK * at_once * rate * side**2 > max_memory:
+                break
+
+            def run(side: int = side) -> None:
+                for height, width in ((side, side), (side, side * 3 // 4), (side * 3 // 4, side), (side, side)):
+                    list(pool.map(_noise_through, [engine] * at_once, [height] * at_once, [width] * at_once))
+
+            give_back_freed()
+            peak = peak_bytes(run)
+            if before is None or peak is None:
+                return _UNMEASURED
+            rate = (peak - before) / (at_once * side**2)
+    release(engine)
     return rate
+
+
+def _noise_through(engine: Engine, height: int, width: int) -> None:
+    engine.low_logits(np.random.default_rng(0).standard_normal((1, 3, height, width), np.float32))
+
+
+def release(engine: Engine) -> None:
+    """Let an engine give back what it keeps between calls, if it keeps something, and the allocator what was freed."""
+    if (give_back := getattr(engine, "release", None)) is not None:
+        give_back()
+    give_back_freed()
 
 
 def peak_bytes(work: Callable[[], object]) -> int | None:

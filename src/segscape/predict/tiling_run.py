@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,12 +16,16 @@ from segscape.bigimage.label_bands import LabelBands
 from segscape.errors import ModelError, ResourceError
 from segscape.predict.tiling_blend import Blender
 from segscape.predict.tiling_plan import TilePlan
-from segscape.predict.tiling_source import TileSource
+from segscape.predict.tiling_source import Tile, TileSource
+from segscape.preprocess import Preprocess
 from segscape.progress import Progress
 from segscape.runtime.engine import Engine
 
 if TYPE_CHECKING:
     from segscape.predict.predictor import Predictor
+
+
+_BAND_ROWS = 64
 
 
 class _OutOfMemory(Exception):
@@ -48,7 +55,8 @@ class TileRun:
     def all_rows(self, plan: TilePlan, predicted: int | None) -> TilePlan:
         """Do the rows that are not done; with smaller tiles when memory runs out. The plan that held in the end."""
         while self.bands.rows_done < self.image.size[0]:
-            self.bands.keep(tile=plan.tile, margin=plan.margin, batch=plan.batch, predicted_bytes=predicted)
+            chosen = {"tile": plan.tile, "margin": plan.margin, "batch": plan.batch, "at_once": plan.at_once}
+            self.bands.keep(**chosen, predicted_bytes=predicted)
             try:
                 self._rows(plan)
             except _OutOfMemory as error:
@@ -75,42 +83,83 @@ class TileRun:
             shrink=self.shrink,
             rows_done=self.bands.rows_done,
         )
-        source, columns = TileSource(self.image, plan, self.shrink), len(plan.columns)
-        first, total = blender.first_row, len(plan.rows) * columns
+        columns, first = len(plan.columns), blender.first_row
+        source = TileSource(self.image, plan, self.shrink)
 
-        def work() -> Iterator[None]:
-            for row in range(first, len(plan.rows)):
-                blender.begin(row)
-                tiles = self._logits(engine, plan, source.row(row, self.order(columns)))
-                for done, (column, logits) in enumerate(tiles, start=1):
-                    blender.add(row, column, logits)
-                    if done == columns:
-                        for band in blender.finish(row):
-                            self.bands.append(band)
-                    yield
+        def work(scores: Iterator[tuple[Tile, np.ndarray]]) -> Iterator[None]:
+            for done, (tile, logits) in enumerate(scores):
+                if done % columns == 0:
+                    blender.begin(tile.row)
+                blender.add(tile.row, tile.column, logits)
+                if done % columns == columns - 1:
+                    for band in blender.finish(tile.row):
+                        self.bands.append(band)
+                yield
 
-        for _ in self.progress.track(work(), total, "predict", done=first * columns):
-            pass
+        # Closed here: a thread pool that the garbage collector ends may be ended while a thread starts, which then
+        # never does (threading's lock of shutdowns is held by both).
+        with (
+            closing(source.tiles(first, self.order)) as tiles,
+            closing(self._scores(engine, plan, tiles)) as scores,
+        ):
+            for _ in self.progress.track(work(scores), len(plan.rows) * columns, "predict", done=first * columns):
+                pass
 
-    def _logits(
-        self, engine: Engine, plan: TilePlan, tiles: Iterator[tuple[int, np.ndarray]]
-    ) -> Iterator[tuple[int, np.ndarray]]:
-        """Column and scores (C, h, w) of each tile; those of one size are given to the network together."""
-        waiting: list[tuple[int, np.ndarray]] = []
-        for column, pixels in tiles:
-            if waiting and (len(waiting) == plan.batch or waiting[0][1].shape != pixels.shape):
-                yield from self._batch(engine, waiting)
-                waiting = []
-            waiting.append((column, pixels))
-        yield from self._batch(engine, waiting)
+    def _scores(
+        self, engine: Engine, plan: TilePlan, tiles: Iterator[Tile]
+    ) -> Generator[tuple[Tile, np.ndarray], None, None]:
+        """Tiles and their scores (C, h, w), in the order of the tiles.
 
-    def _batch(self, engine: Engine, tiles: list[tuple[int, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
+        As many batches as the plan says are in the network at once; while they are, the one after them is read, and
+        what comes out is worked on.
+        """
+        waiting: deque[tuple[list[Tile], Future[np.ndarray]]] = deque()
+        with ThreadPoolExecutor(plan.at_once, "network") as pool:
+            try:
+                for batch in _batches(tiles, plan.batch):
+                    waiting.append((batch, pool.submit(self._run, engine, [tile.pixels for tile in batch])))
+                    if len(waiting) > plan.at_once:
+                        yield from _done(*waiting.popleft())
+                while waiting:
+                    yield from _done(*waiting.popleft())
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _run(self, engine: Engine, tiles: list[np.ndarray]) -> np.ndarray:
         preprocess = replace(self.predictor.card.preprocess, long_side=None, short_side=None, zoom=1.0)
         try:
-            batch = np.concatenate([preprocess.batch(pixels) for _, pixels in tiles])
-            logits = engine.low_logits(batch)
+            logits = engine.low_logits(network_input(preprocess, tiles))
         except (ResourceError, MemoryError) as error:
             raise _OutOfMemory(str(error)) from error
         if not np.isfinite(logits).all():
             raise ModelError("the network's scores are not finite: its weights are damaged, or its training diverged")
-        yield from zip([column for column, _ in tiles], logits, strict=True)
+        return logits
+
+
+def network_input(preprocess: Preprocess, tiles: list[np.ndarray]) -> np.ndarray:
+    """Tiles (h, w, 3) uint8 of one size as the (N, 3, h, w) float32 that the network sees, made by bands of rows.
+
+    Made at once it would take four times the memory while it is made.
+    """
+    height, width = tiles[0].shape[:2]
+    out = np.empty((len(tiles), 3, height, width), np.float32)
+    for pixels, into in zip(tiles, out, strict=True):
+        for y in range(0, height, _BAND_ROWS):
+            into[:, y : y + _BAND_ROWS] = preprocess.batch(pixels[y : y + _BAND_ROWS])[0]
+    return out
+
+
+def _batches(tiles: Iterator[Tile], most: int) -> Iterator[list[Tile]]:
+    """Tiles that follow one another and have one size, together."""
+    batch: list[Tile] = []
+    for tile in tiles:
+        if batch and (len(batch) == most or batch[0].pixels.shape != tile.pixels.shape):
+            yield batch
+            batch = []
+        batch.append(tile)
+    if batch:
+        yield batch
+
+
+def _done(tiles: list[Tile], scores: Future[np.ndarray]) -> Iterator[tuple[Tile, np.ndarray]]:
+    yield from zip(tiles, scores.result(), strict=True)

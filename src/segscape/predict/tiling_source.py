@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,6 +14,20 @@ from segscape.predict.tiling_plan import TilePlan
 from segscape.preprocess import resized
 
 _PORTION = 64  # rows of a strip read at once
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tile:
+    """One tile as the network sees it.
+
+    Attributes:
+        row, column: of tiles, from 0.
+        pixels: (h, w, 3) uint8 RGB.
+    """
+
+    row: int
+    column: int
+    pixels: np.ndarray
 
 
 class TileSource:
@@ -29,32 +44,37 @@ class TileSource:
         self._band: np.ndarray | None = None
         self._band_rows = (0, 0)
 
-    def row(self, row: int, order: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-        """Column and pixels (h, w, 3) uint8 of each tile of a row, in the given order of columns.
+    def tiles(self, first_row: int, order: Callable[[int], Sequence[int]]) -> Generator[Tile, None, None]:
+        """The tiles from a row of tiles on, each row in the order given for so many columns.
 
-        The next tile is read while the one before is worked on.
+        The next tile is read while the one before is worked on. Who stops early must close this.
         """
-        y0, y1 = self._plan.rows[row]
-        if self._image.wide:
-            self._hold(*self._own(y0, y1, self._image.size[0]))
-        columns = self._plan.columns
+        spans, columns = self._plan.rows, self._plan.columns
         with ThreadPoolExecutor(1, "read") as pool:
-            waiting: deque[tuple[int, Future[np.ndarray]]] = deque()
-            for column in order:
-                waiting.append((column, pool.submit(self._tile, y0, y1, *columns[column])))
-                if len(waiting) > 1:
-                    done, future = waiting.popleft()
-                    yield done, future.result()
-            for done, future in waiting:
-                yield done, future.result()
+            waiting: deque[Future[Tile]] = deque()
+            try:
+                for row in range(first_row, len(spans)):
+                    for column in order(len(columns)):
+                        waiting.append(pool.submit(self._tile, row, column, spans[row], columns[column]))
+                        if len(waiting) > 1:
+                            yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                pool.shutdown(cancel_futures=True)
 
-    def _tile(self, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
+    def _tile(self, row: int, column: int, rows: tuple[int, int], columns: tuple[int, int]) -> Tile:
+        return Tile(row, column, self._pixels(*rows, *columns))
+
+    def _pixels(self, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
         (ya, yb), (xa, xb) = self._own(y0, y1, self._image.size[0]), self._own(x0, x1, self._image.size[1])
-        if self._band is None:
-            pixels = self._image.read(ya, xa, yb - ya, xb - xa)
+        if self._image.wide:
+            self._hold(ya, yb)
+            assert self._band is not None
+            # A copy, because the rows are moved up while the tile may still wait for the network.
+            pixels = self._band[ya - self._band_rows[0] : yb - self._band_rows[0], xa:xb].copy()
         else:
-            top = self._band_rows[0]
-            pixels = self._band[ya - top : yb - top, xa:xb]
+            pixels = self._image.read(ya, xa, yb - ya, xb - xa)
         if self._shrink == 1:
             return pixels
         missing = ((y1 - y0) * self._shrink - (yb - ya), (x1 - x0) * self._shrink - (xb - xa))
@@ -68,6 +88,8 @@ class TileSource:
 
     def _hold(self, y0: int, y1: int) -> None:
         """Have the rows y0 … y1 − 1 in memory; those that were there before are not read again."""
+        if self._band_rows == (y0, y1):
+            return
         height, width = self._plan.tile[0] * self._shrink, self._image.size[1]
         if self._band is None:
             self._band = np.empty((min(height, self._image.size[0]), width, 3), np.uint8)

@@ -110,6 +110,14 @@ class OpenVINOEngine:
         with self._network.run(self._graph.padded(batch), (batch.shape[2], batch.shape[3])) as (scores,):
             return np.array(scores, np.float32)
 
+    def release(self) -> None:
+        """Give back the memory that is kept between calls for the next one; no call may be under way."""
+        request = self._requests.get()
+        try:
+            request.get_compiled_model().release_memory()
+        finally:
+            self._requests.put(request)
+
 
 def has_bf16() -> bool:
     """Whether this CPU computes in bf16 itself; False where the system does not say."""

@@ -26,6 +26,8 @@ def classify_band(
     width: int,
     *,
     top: int = 0,
+    first: int = 0,
+    left: int = 0,
     confidence: bool = True,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """The most probable class of each pixel in some rows of an image; of equally probable ones the lowest.
@@ -35,9 +37,10 @@ def classify_band(
         step: (vertical, horizontal) pixels of the image between neighbouring scores; score (i, j) lies at image pixel
             coordinates ((i + ½)·step − ½, …).
         rows: (first, end) of the image, half open.
-        width: of the image.
-        top: the score row that ``logits`` begins with, for those who hold only some: the rows must lie between those
-            held, or beyond the image's outermost ones.
+        width: of the image, or of the part of it that begins at column ``first``.
+        top, left: the score row and column that ``logits`` begins with, for those who hold only some: rows and columns
+            must lie between those held, or beyond the image's outermost ones.
+        first: see ``width``.
         confidence: whether to give the second array.
 
     Returns:
@@ -45,15 +48,15 @@ def classify_band(
         float32 in 0…1, or None if not asked for.
     """
     logits = np.ascontiguousarray(logits)
-    places = _places(logits, step, rows, width, top)
+    places = _places(logits, step, rows, (first, first + width), (top, left))
     size = (rows[1] - rows[0], width)
     labels = np.empty(size, np.uint8 if len(logits) <= 256 else np.uint16)
     probability = np.empty(size if confidence else (size[0], 0), np.float32)
-    kernels, (upper, down, left, across) = _kernels(len(logits) * labels.size), places
+    kernels, (upper, down, before, across) = _kernels(len(logits) * labels.size), places
 
     def some(y0: int, y1: int) -> None:
         part = slice(y0, y1)
-        kernels.classify(logits, upper[part], down[part], left, across, labels[part], probability[part])
+        kernels.classify(logits, upper[part], down[part], before, across, labels[part], probability[part])
 
     over(size[0], some, least=1 + _BAND_VALUES // (len(logits) * width))
     return labels, probability if confidence else None
@@ -68,7 +71,7 @@ def probabilities_band(
         MemoryError: it does not fit.
     """
     logits = np.ascontiguousarray(logits)
-    upper, down, left, across = _places(logits, step, rows, width, top)
+    upper, down, left, across = _places(logits, step, rows, (0, width), (top, 0))
     out = np.empty((len(logits), rows[1] - rows[0], width), np.float32)
     kernels = _kernels(out.size)
 
@@ -93,14 +96,21 @@ def _kernels(num_values: int) -> ModuleType:
 
 
 def _places(
-    logits: np.ndarray, step: tuple[float, float], rows: tuple[int, int], width: int, top: int
+    logits: np.ndarray,
+    step: tuple[float, float],
+    rows: tuple[int, int],
+    columns: tuple[int, int],
+    held: tuple[int, int],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """For rows and columns of the image: the score before each, and the weight of the one after it."""
-    upper, down = _neighbours(np.arange(*rows), step[0], top + logits.shape[1])
-    left, across = _neighbours(np.arange(width), step[1], logits.shape[2])
-    if len(upper) and upper[0] < top:
-        raise ValueError(f"image rows from {rows[0]} on need score row {upper[0]}, but those held begin with {top}")
-    return upper - top, down, left, across
+    upper, down = _neighbours(np.arange(*rows), step[0], held[0] + logits.shape[1])
+    left, across = _neighbours(np.arange(*columns), step[1], held[1] + logits.shape[2])
+    for what, part, needed, begin in (("row", rows, upper, held[0]), ("column", columns, left, held[1])):
+        if len(needed) and needed[0] < begin:
+            raise ValueError(
+                f"image {what}s from {part[0]} on need score {what} {needed[0]}, but those held begin with {begin}"
+            )
+    return upper - held[0], down, left - held[1], across
 
 
 def _neighbours(places: np.ndarray, step: float, length: int) -> tuple[np.ndarray, np.ndarray]:
