@@ -239,7 +239,7 @@ def _plan(
         plan = TilePlan(seen, (height, width), state["margin"], batch=state["batch"], at_once=state["at_once"])
         return plan, state["predicted_bytes"]
     # The memory first: what other work leaves behind would be taken for the network's.
-    per_pixel = measured_bytes_per_pixel(engine, budget) if tile is None else None
+    per_pixel = measured_bytes_per_pixel(engine, budget, seen[0] * seen[1]) if tile is None else None
     margin = measured_margin(engine) if margin is None else margin
     if per_pixel is None:
         assert tile is not None

@@ -82,12 +82,17 @@ class Blender:
         self._labels = np.empty((max(0, self._rows_end(row) - self.rows_done), self._size[1]), dtype)
         self._next_column = self._columns_done = 0
 
-    def add(self, row: int, column: int, logits: np.ndarray) -> None:
-        """Put in the scores (C, h, w) of a tile, which are the blender's from then on."""
+    def add(self, row: int, column: int, logits: np.ndarray) -> bool:
+        """Put in the scores (C, h, w) of a tile, which are the blender's from then on.
+
+        Returns:
+            whether the row of tiles is complete.
+        """
         self._early[column] = logits
         while (logits_next := self._early.pop(self._next_column, None)) is not None:
             self._join(row, self._next_column, logits_next)
             self._next_column += 1
+        return self._next_column == len(self._columns)
 
     def finish(self, row: int) -> Iterator[np.ndarray]:
         """Label maps (rows, W) of the rows that are done with this row of tiles, from `rows_done` on."""

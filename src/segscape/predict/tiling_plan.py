@@ -20,11 +20,12 @@ ALIGN = 64
 """Tiles begin at multiples of it, in the network's pixels: no backbone here has a deepest stride that does not divide
 it, so a tile's grid of scores lies on that of the whole picture."""
 
-MOST_TILE_PIXELS = 2**22
-"""Larger tiles gain nothing: what they compute less at their edges they lose by leaving a CPU's caches."""
+MOST_PIXELS = 2**24
+"""In one call of the network; of larger tiles so little lies in margins that more gain nothing."""
 
 _UNMEASURED = 1000.0  # bytes a pixel, where the system does not tell what a network took
 _SLACK = 1.15
+_SMALL_PART = 24
 _FIXED_BYTES = 96 * 2**20
 """What is there whatever the tiles: decoded pieces of the file, what threads and libraries need of their own."""
 
@@ -110,7 +111,7 @@ class TilePlan:
         height, width = (min(side, length) for side, length in zip(self.tile, self.size, strict=True))
         network = per_pixel * height * width * self.batch * self.at_once
         # Pixels of what is in the network, of what waits for it and of what is read; shrunk ones also as they were.
-        pixels = 3 * height * width * ((self.at_once + 1) * self.batch + 2 * shrink**2)
+        pixels = 3 * height * width * ((self.at_once + 2) * self.batch + 2 * shrink**2)
         # Scores of a tile that wait, are joined and are classified.
         scores = 4 * num_classes * height * width // stride**2 * (self.batch + 3)
         row_of_scores = 4 * num_classes * -(-self.size[1] // stride) * (self.blend // stride + 1)
@@ -148,14 +149,14 @@ def plan_tiles(
     Raises:
         ResourceError: not even the smallest tiles fit.
     """
-    least = 2 * margin + 2 * ALIGN
+    least, most = 2 * margin + 2 * ALIGN, MOST_PIXELS // batch
     overlap = 2 * margin + ALIGN
-    sides = [range(least, max(least, min(_up(length), MOST_TILE_PIXELS // least)) + 1, ALIGN) for length in size]
+    sides = [range(least, max(least, min(_up(length), most // least)) + 1, ALIGN) for length in size]
     best: tuple[tuple[int, int], TilePlan] | None = None
     smallest = math.inf
     for height in sides[0]:
         for width in sides[1]:
-            if height * width > max(MOST_TILE_PIXELS, least * least):
+            if height * width > max(most, least * least):
                 break
             plan = TilePlan(size, (height, width), margin, batch=batch, at_once=at_once)
             needed = plan.predicted_bytes(per_pixel, num_classes, stride, shrink=shrink, wide=wide)
@@ -173,12 +174,13 @@ def plan_tiles(
     return best[1]
 
 
-def measured_bytes_per_pixel(engine: Engine, max_memory: int) -> float:
+def measured_bytes_per_pixel(engine: Engine, max_memory: int, pixels: int = 0) -> float:
     """What a network takes of memory by the pixel of a tile, besides its weights, from tiles that are run through it.
 
     As many tiles as the engine runs at once, of 256², 512² and 1024² pixels as far as they stay within ``max_memory``,
     and then narrower and lower ones: what a size leaves behind for the next counts. The largest say the rate, and all
     of their peak is taken to grow with the pixels; the share that does not makes predictions a little high, never low.
+    So where the picture is large enough that it takes little of the time, larger tiles are tried too.
 
     Where the system does not tell (it is not Linux) 1000 bytes a pixel are assumed. What a network takes of a GPU's
     memory is not seen here; there, tiles are halved when it runs out.
@@ -186,6 +188,7 @@ def measured_bytes_per_pixel(engine: Engine, max_memory: int) -> float:
     Args:
         engine: the network.
         max_memory: bytes.
+        pixels: of the picture, as the network sees it.
 
     Raises:
         ResourceError: out of memory.
@@ -194,8 +197,8 @@ def measured_bytes_per_pixel(engine: Engine, max_memory: int) -> float:
     before = resident_bytes()
     rate, at_once = 0.0, engine.concurrency
     with ThreadPoolExecutor(at_once, "measure") as pool:
-        for side in (256, 512, 1024):
-            if _SLACK * at_once * rate * side**2 > max_memory:
+        for side in (256, 512, 1024, 1536, 2048):
+            if _SLACK * at_once * rate * side**2 > max_memory or (side > 1024 and pixels < _SMALL_PART * side**2):
                 break
 
             def run(side: int = side) -> None:
