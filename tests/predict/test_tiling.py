@@ -253,13 +253,6 @@ def test_options_out_of_range(make, tmp_path, options, said):
         predict_huge(make(), noise(64, 64), tmp_path / "x.tif", **{"margin": 0, "tile": 128, **options})
 
 
-def test_a_model_of_objects_is_refused(make, tmp_path):
-    predictor = make()
-    predictor.card = replace(predictor.card, task="instance")
-    with pytest.raises(ConfigError, match="makes objects"):
-        predict_huge(predictor, noise(64, 64), tmp_path / "x.tif", **TILES)
-
-
 def test_the_picture_is_never_overwritten(make, tmp_path):
     path = tmp_path / "x.tif"
     tifffile.imwrite(path, noise(64, 64))

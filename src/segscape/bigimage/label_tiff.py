@@ -30,15 +30,15 @@ def write_label_tiff(
 ) -> None:
     """Write a label map that comes in bands: 512² tiles, deflated, with overviews of 1/2, 1/4, … down to one tile.
 
-    uint8 maps are palette pictures in the label set's colours, uint16 ones grey. A pixel of an overview has the class
-    that most of its 2 × 2 pixels have, the first of them in case of a tie. Only a row of tiles of each level is in
-    memory. The same bands in other portions give the same bytes.
+    uint8 maps are palette pictures in the label set's colours, uint16 and uint32 ones grey. A pixel of an overview has
+    the class that most of its 2 × 2 pixels have, the first of them in case of a tie. Only a row of tiles of each level
+    is in memory. The same bands in other portions give the same bytes.
 
     Args:
         path: written whole or not at all.
         bands: (rows, W) each, from the top, of any heights.
         size: (height, width) of the whole.
-        dtype: of the bands, uint8 or uint16.
+        dtype: of the bands, uint8, uint16 or uint32.
         label_set: what the ids mean.
         georeference: kept in the file.
 

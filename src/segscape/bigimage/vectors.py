@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from segscape.bigimage.object_parts import WholeObject
 from segscape.bigimage.windowed import Georeference
 from segscape.errors import ConfigError, ResourceError
 from segscape.files import atomic_write
 from segscape.labels import LabelSet
+from segscape.masks import Box, RunLengths
 from segscape.polygons import Rings, to_polygons
 from segscape.scene.scene import SceneRegion
 
+_BATCH = 10_000  # outlines that are in memory as they are written to a GeoPackage
 _BYTES_PER_RUN = 120
 """What `segscape.scene.regions` holds of a label map's run at its highest: about fifteen columns of 4 or 8 bytes."""
 
@@ -53,8 +59,7 @@ def write_vectors(
     """
     from segscape.scene.regions import regions_of_tiles, scene_regions
 
-    suffix = Path(path).suffix.lower()
-    if suffix not in (".geojson", ".gpkg"):
+    if Path(path).suffix.lower() not in (".geojson", ".gpkg"):
         raise ConfigError(f"outlines are written as .geojson or .gpkg, not {os.fspath(path)!r}")
     if max_memory is not None:
         runs = sum(len(band) + int(np.count_nonzero(band[:, 1:] != band[:, :-1])) for band in bands)
@@ -65,11 +70,53 @@ def write_vectors(
             )
     run_map, measures, _ = regions_of_tiles(_tiles(bands), size, label_set)
     regions = scene_regions(run_map, measures, label_set, np.zeros(measures.num_regions, bool))
-    if suffix == ".geojson":
-        _write_geojson(Path(path), regions, georeference)
-    else:
-        _write_geopackage(Path(path), regions, georeference)
+    _write(Path(path), (_outline_of_region(region, georeference) for region in regions), "regions", georeference)
     return len(regions)
+
+
+def write_object_outlines(
+    path: str | os.PathLike[str],
+    objects: Iterable[WholeObject],
+    label_set: LabelSet,
+    georeference: Georeference | None = None,
+) -> None:
+    """Write objects as `write_vectors` does regions, each as it comes: with id, label, area and score.
+
+    Raises:
+        ConfigError: another suffix, or .gpkg where pyogrio is not installed.
+        ResourceError: the disk is full.
+    """
+    outlines = (
+        _Outline(
+            found.id,
+            {
+                "object": found.id,
+                "label": label_set[found.label].name,
+                "label_id": found.label,
+                "area_px": found.mask.area,
+                "score": None if found.score is None else round(found.score, 4),
+            },
+            _placed(found.mask, found.box, georeference),
+        )
+        for found in objects
+    )
+    _write(Path(path), outlines, "objects", georeference)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Outline:
+    id: int
+    properties: dict[str, Any]
+    parts: list[Rings]
+
+
+def _write(path: Path, outlines: Iterable[_Outline], layer: str, georeference: Georeference | None) -> None:
+    if path.suffix.lower() == ".geojson":
+        _write_geojson(path, outlines, georeference)
+    elif path.suffix.lower() == ".gpkg":
+        _write_geopackage(path, outlines, layer, georeference)
+    else:
+        raise ConfigError(f"outlines are written as .geojson or .gpkg, not {os.fspath(path)!r}")
 
 
 def _tiles(bands: Iterable[np.ndarray]) -> Iterator[tuple[int, int, np.ndarray]]:
@@ -79,9 +126,19 @@ def _tiles(bands: Iterable[np.ndarray]) -> Iterator[tuple[int, int, np.ndarray]]
         y0 += len(band)
 
 
-def _placed(region: SceneRegion, georeference: Georeference | None) -> list[Rings]:
-    """The region's polygons, outsides counter-clockwise and holes clockwise (RFC 7946, section 3.1.6)."""
-    parts: list[Any] = to_polygons(region.mask, offset=region.box[:2])
+def _outline_of_region(region: SceneRegion, georeference: Georeference | None) -> _Outline:
+    properties = {
+        "label": region.name,
+        "label_id": region.label,
+        "area_px": region.area_px,
+        "share": round(region.share, 9),
+    }
+    return _Outline(region.id, properties, _placed(region.mask, region.box, georeference))
+
+
+def _placed(mask: RunLengths, box: Box, georeference: Georeference | None) -> list[Rings]:
+    """A mask's polygons, outsides counter-clockwise and holes clockwise (RFC 7946, section 3.1.6)."""
+    parts: list[Any] = to_polygons(mask, offset=box[:2])
     if georeference is None:
         return parts
     a, b, c, d, e, f = georeference.transform
@@ -93,22 +150,17 @@ def _placed(region: SceneRegion, georeference: Georeference | None) -> list[Ring
     return placed
 
 
-def _write_geojson(path: Path, regions: Sequence[SceneRegion], georeference: Georeference | None) -> None:
+def _write_geojson(path: Path, outlines: Iterable[_Outline], georeference: Georeference | None) -> None:
     code = None if georeference is None else georeference.epsg
     crs = "" if code in (None, 4326) else f'"crs":{json.dumps(_crs(code))},'
     with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write('{"type":"FeatureCollection",' + crs + '"features":[')
-        for number, region in enumerate(regions):
-            polygons = [[[*ring, ring[0]] for ring in rings] for rings in _placed(region, georeference)]
+        for number, outline in enumerate(outlines):
+            polygons = [[[*ring, ring[0]] for ring in rings] for rings in outline.parts]
             feature = {
                 "type": "Feature",
-                "id": region.id,
-                "properties": {
-                    "label": region.name,
-                    "label_id": region.label,
-                    "area_px": region.area_px,
-                    "share": round(region.share, 9),
-                },
+                "id": outline.id,
+                "properties": outline.properties,
                 "geometry": {"type": "MultiPolygon", "coordinates": polygons},
             }
             text = json.dumps(feature, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -120,7 +172,7 @@ def _crs(code: int | None) -> dict[str, Any]:
     return {"type": "name", "properties": {"name": f"urn:ogc:def:crs:EPSG::{code}"}}
 
 
-def _write_geopackage(path: Path, regions: Sequence[SceneRegion], georeference: Georeference | None) -> None:
+def _write_geopackage(path: Path, outlines: Iterable[_Outline], layer: str, georeference: Georeference | None) -> None:
     try:
         from pyogrio import raw
     except ImportError:
@@ -128,24 +180,30 @@ def _write_geopackage(path: Path, regions: Sequence[SceneRegion], georeference: 
             "GeoPackage needs pyogrio; install it with: pip install 'segscape[geo]', or write .geojson"
         ) from None
     code = None if georeference is None else georeference.epsg
-    with atomic_write(path) as temporary:
+    types: dict[str, Any] = {"label": object, "label_id": np.int32, "area_px": np.int64}
+    types |= {"share": np.float64} if layer == "regions" else {"object": np.int64, "score": np.float64}
+    with atomic_write(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "'crs' was not provided")  # a picture that lies nowhere
         temporary.unlink()  # GDAL makes the file itself
-        raw.write(
-            temporary,
-            geometry=np.array([_wkb(_placed(region, georeference)) for region in regions], object),
-            fields=np.array(["label", "label_id", "area_px", "share"], object),
-            field_data=[
-                np.array([region.name for region in regions], object),
-                np.array([region.label for region in regions], np.int32),
-                np.array([region.area_px for region in regions], np.int64),
-                np.array([region.share for region in regions], np.float64),
-            ],
-            field_mask=None,
-            driver="GPKG",
-            layer="regions",
-            geometry_type="MultiPolygon",
-            crs=None if code is None else f"EPSG:{code}",
-        )
+        coming = iter(outlines)
+        batch = list(islice(coming, _BATCH))
+        append = False
+        while batch or not append:
+            raw.write(
+                temporary,
+                geometry=np.array([_wkb(outline.parts) for outline in batch], object),
+                fields=np.array(list(types), object),
+                field_data=[
+                    np.array([outline.properties[name] for outline in batch], dtype) for name, dtype in types.items()
+                ],
+                field_mask=None,
+                driver="GPKG",
+                layer=layer,
+                geometry_type="MultiPolygon",
+                crs=None if code is None else f"EPSG:{code}",
+                append=append,
+            )
+            append, batch = True, list(islice(coming, _BATCH))
 
 
 def _wkb(parts: list[Rings]) -> bytes:

@@ -22,6 +22,8 @@ from segscape.bigimage.label_tiff import write_label_tiff
 from segscape.errors import ConfigError
 from segscape.files import explain_os_error
 from segscape.image import MAX_PIXELS
+from segscape.labels import LabelSet
+from segscape.predict.tiling_objects import find_objects
 from segscape.predict.tiling_plan import ALIGN, TilePlan, measured_bytes_per_pixel, parse_bytes, plan_tiles, release
 from segscape.predict.tiling_reach import measured_margin
 from segscape.predict.tiling_run import TileRun
@@ -44,13 +46,14 @@ class HugeResult:
     """What became of a picture that was segmented by tiles.
 
     Attributes:
-        labels: the label map, a tiled TIFF.
-        vectors: the regions' outlines, if they were asked for.
+        labels: the label map, or of a model that finds objects the map of their ids; a tiled TIFF.
+        vectors: the outlines of regions or objects, if they were asked for.
         size: (height, width) of the picture.
         class_areas: pixels of each class that occurs, by name.
         plan: the tiles.
         predicted_bytes: of memory, by plan; None where a tile size was given and so nothing was measured.
         seconds: this run took.
+        num_objects: of a model that finds objects; None of others.
     """
 
     labels: Path
@@ -60,6 +63,7 @@ class HugeResult:
     plan: TilePlan
     predicted_bytes: int | None
     seconds: float
+    num_objects: int | None = None
 
 
 def wants_tiling(
@@ -104,15 +108,19 @@ def predict_huge(
     resume: bool = True,
     progress: Progress | None = None,
     order: Callable[[int], Sequence[int]] = range,
+    min_score: float | str = "model",
 ) -> HugeResult:
     """Segment a picture of any size.
+
+    A model that finds objects gives a map of uint32 ids, 1 … `HugeResult.num_objects` and 0 where there is none; those
+    that tile borders cut are joined, see `segscape.predict.tiling_join`.
 
     The network sees the picture at its own resolution (as ``long_side="native"`` does), by tiles that overlap; see
     `segscape.predict.tiling_blend`. Where a network sees no further than ``margin`` from a tile's inner edge, the
     outcome is that of the whole picture, to the pixel.
 
     Args:
-        predictor: of a model that makes label maps.
+        predictor: of any model.
         source: a path (see `segscape.bigimage.open_big_image`), pixels (H, W, 3) uint8 RGB, or what gives windows.
         out: the label map to write: a TIFF with overviews, georeferenced if the picture is. Written whole or not at
             all; until then, finished rows are in the folder ".NAME.parts" beside it.
@@ -120,28 +128,31 @@ def predict_huge(
         tile: side or (height, width) of tiles, multiples of 64; None takes the best within ``max_memory``.
         margin: pixels at the inner edges of tiles that play no part, a multiple of 32; None takes what
             `segscape.predict.tiling_reach.measured_margin` finds. Both in the network's pixels.
-        shrink: the network sees the picture so many times smaller on each axis.
+        shrink: the network sees the picture so many times smaller on each axis; of label maps alone.
         vectors: also write the regions' outlines: .geojson or .gpkg.
         resume: go on with what an earlier run, of the same picture, model and options, had finished.
         progress: reports tiles and the time left.
         order: of the tiles in a row of so many; the outcome does not depend on it.
+        min_score: of objects, those of a lower one are left out: 0…1, or "model" for what its card says.
 
     Raises:
         ImageError: the picture cannot be read by windows.
-        ConfigError: an option is out of range, or the model makes objects.
+        ConfigError: an option is out of range.
         ModelError: the network's scores are not finite.
         ResourceError: memory does not suffice for the smallest tiles, or the disk is full.
         InputError: the folder of ``out`` cannot be written to.
     """
     start = time.perf_counter()
-    if predictor.card.finds_objects:
-        raise ConfigError(f"model {predictor.card.name!r} makes objects, which are not found in tiles yet")
     if shrink < 1:
         raise ConfigError(f"shrink must be at least 1, got {shrink}")
     if vectors is not None and Path(vectors).suffix.lower() not in (".geojson", ".gpkg"):
         raise ConfigError(f"outlines are written as .geojson or .gpkg, not {os.fspath(vectors)!r}")
-    engine, target = predictor.score_engine, Path(out)
-    if ALIGN % engine.stride:
+    target, outlines = Path(out), None if vectors is None else Path(vectors)
+    objects = predictor.card.finds_objects
+    if objects and shrink != 1:
+        raise ConfigError("shrink is for label maps; objects are found at the picture's own size")
+    engine = predictor.score_engine
+    if not objects and ALIGN % engine.stride:
         raise ConfigError(
             f"model {predictor.card.name!r} has scores of stride {engine.stride}; tiles need a power of 2"
         )
@@ -153,8 +164,6 @@ def predict_huge(
     try:
         if target.exists() and Path(image.source).exists() and target.samefile(image.source):
             raise ConfigError(f"{str(target)!r} is the picture itself, and the result would overwrite it")
-        num_classes = len(predictor.card.label_set)
-        dtype = np.dtype(np.uint8 if num_classes <= 256 else np.uint16)
         job = {
             "format": _FORMAT,
             "source": _fingerprint(source, image),
@@ -163,6 +172,25 @@ def predict_huge(
             "size": image.size,
             "options": [tile, margin, shrink],
         }
+        labels = predictor.card.result_labels
+        if objects:
+            plan, predicted, areas, num_objects = find_objects(
+                predictor,
+                image,
+                target,
+                job,
+                budget=budget,
+                tile=tile,
+                margin=margin,
+                min_score=predictor.checked_min_score(min_score),
+                vectors=outlines,
+                resume=resume,
+                progress=progress or Progress(quiet=True),
+                order=order,
+            )
+            return _result(target, outlines, image, labels, areas, plan, predicted, start, num_objects)
+        num_classes = len(labels)
+        dtype = np.dtype(np.uint8 if num_classes <= 256 else np.uint16)
         bands = LabelBands(target.parent / f".{target.name}.parts", job, image.size, dtype, resume=resume)
         seen = (-(-image.size[0] // shrink), -(-image.size[1] // shrink))
         plan, predicted = _plan(bands.state, engine, image, seen, num_classes, tile, margin, budget, shrink)
@@ -171,28 +199,42 @@ def predict_huge(
         release(engine)
         areas = np.zeros(num_classes, np.int64)
         whole = bands.folder / "labels.tif"
-        write_label_tiff(whole, _counted(bands, areas), image.size, dtype, predictor.card.label_set, image.georeference)
+        write_label_tiff(whole, _counted(bands, areas), image.size, dtype, labels, image.georeference)
         try:
             whole.replace(target)
         except OSError as error:
             raise explain_os_error(error, target) from error
-        outlines = None if vectors is None else Path(vectors)
         if outlines is not None:
             from segscape.bigimage.vectors import write_vectors
 
-            write_vectors(outlines, bands, image.size, predictor.card.label_set, image.georeference, budget)
+            write_vectors(outlines, bands, image.size, labels, image.georeference, budget)
         bands.remove()
     finally:
         if opened:
             image.close()
+    return _result(target, outlines, image, labels, areas, plan, predicted, start)
+
+
+def _result(
+    target: Path,
+    outlines: Path | None,
+    image: WindowedImage,
+    labels: LabelSet,
+    areas: np.ndarray,
+    plan: TilePlan,
+    predicted: int | None,
+    start: float,
+    num_objects: int | None = None,
+) -> HugeResult:
     return HugeResult(
         labels=target,
         vectors=outlines,
         size=image.size,
-        class_areas={predictor.card.label_set[i].name: int(n) for i, n in enumerate(areas.tolist()) if n},
+        class_areas={labels[i].name: int(n) for i, n in enumerate(areas.tolist()) if n},
         plan=plan,
         predicted_bytes=predicted,
         seconds=time.perf_counter() - start,
+        num_objects=num_objects,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Container, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -44,8 +44,10 @@ class TileSource:
         self._band: np.ndarray | None = None
         self._band_rows = (0, 0)
 
-    def tiles(self, first_row: int, order: Callable[[int], Sequence[int]]) -> Generator[Tile, None, None]:
-        """The tiles from a row of tiles on, each row in the order given for so many columns.
+    def tiles(
+        self, first_row: int, order: Callable[[int], Sequence[int]], done: Container[tuple[int, int]] = ()
+    ) -> Generator[Tile, None, None]:
+        """The tiles from a row of tiles on, each row in the order given for so many columns, without those done.
 
         The next tile is read while the one before is worked on. Who stops early must close this.
         """
@@ -55,6 +57,8 @@ class TileSource:
             try:
                 for row in range(first_row, len(spans)):
                     for column in order(len(columns)):
+                        if (row, column) in done:
+                            continue
                         waiting.append(pool.submit(self._tile, row, column, spans[row], columns[column]))
                         if len(waiting) > 1:
                             yield waiting.popleft().result()

@@ -1,0 +1,184 @@
+"""Objects of a picture of any size: found tile by tile, joined, and written without all of them being in memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from segscape.bigimage import WindowedImage
+from segscape.bigimage.label_tiff import write_label_tiff
+from segscape.bigimage.object_parts import ObjectParts, PackedObjects
+from segscape.errors import ResourceError
+from segscape.files import explain_os_error
+from segscape.predict.objects import detect, object_regions
+from segscape.predict.tiling_join import JoinedObjects
+from segscape.predict.tiling_plan import ALIGN, TilePlan, give_back_freed, peak_bytes, resident_bytes
+from segscape.predict.tiling_source import Tile, TileSource
+from segscape.progress import Progress
+from segscape.refine.watershed import objects_from_probabilities
+from segscape.result import Region
+from segscape.runtime.inference import probabilities, run_network
+
+if TYPE_CHECKING:
+    from segscape.predict.predictor import Predictor
+
+OBJECT_MARGIN = 64
+"""Of tiles, where none is given; they overlap by twice that and 64. Objects that are smaller are seen whole by one."""
+
+_USUAL_SIDE = 768  # a network gives so many objects at most (Mask R-CNN here 500), which larger tiles might hold
+_FIXED_BYTES = 96 * 2**20
+
+
+def find_objects(
+    predictor: Predictor,
+    image: WindowedImage,
+    target: Path,
+    job: Mapping[str, Any],
+    *,
+    budget: int,
+    tile: int | tuple[int, int] | None,
+    margin: int | None,
+    min_score: float,
+    vectors: Path | None,
+    resume: bool,
+    progress: Progress,
+    order: Callable[[int], Sequence[int]],
+) -> tuple[TilePlan, int | None, np.ndarray, int]:
+    """Write the map of objects, (H, W) uint32 ids from 1 and 0 elsewhere, and if asked for their outlines.
+
+    Args:
+        job: what tells this picture, model and options from others.
+        min_score: objects of lower scores are left out.
+        predictor, image, target, budget, tile, margin, vectors, resume, progress, order: see
+            `segscape.predict.tiling.predict_huge`.
+
+    Returns:
+        the tiles, the bytes of memory predicted (None where a tile size was given), pixels by class id, and the number
+        of objects.
+
+    Raises:
+        ResourceError: out of memory with the smallest tiles, or the disk is full.
+    """
+    labels = predictor.card.result_labels
+    plan, predicted = _plan(predictor, image.size, budget, tile, OBJECT_MARGIN if margin is None else margin)
+    folder = target.parent / f".{target.name}.parts"
+    while True:
+        facts = {**job, "tile": plan.tile, "margin": plan.margin, "min_score": min_score}
+        parts = ObjectParts(folder, facts, resume=resume)
+        try:
+            _all_tiles(predictor, image, plan, parts, min_score, progress, order)
+            break
+        except (ResourceError, MemoryError) as error:
+            smaller = plan.halved()
+            if smaller is None:
+                raise ResourceError(
+                    f"out of memory with tiles of {plan.tile[1]} × {plan.tile[0]} ({error}), and they cannot be "
+                    "smaller; close other programs or take a smaller model"
+                ) from error
+            progress.message(
+                f"out of memory with tiles of {plan.tile[1]} × {plan.tile[0]}: starting anew with "
+                f"{smaller.tile[1]} × {smaller.tile[0]}"
+            )
+            plan = smaller
+    joined, areas = JoinedObjects(parts, plan), np.zeros(len(labels), np.int64)
+    whole = folder / "objects.tif"
+    write_label_tiff(whole, joined.bands(), image.size, np.dtype(np.uint32), labels, image.georeference)
+    if vectors is not None:
+        from segscape.bigimage.vectors import write_object_outlines
+
+        write_object_outlines(vectors, joined, labels, image.georeference)
+    for found in joined:
+        areas[found.label] += found.mask.area
+    try:
+        whole.replace(target)
+    except OSError as error:
+        raise explain_os_error(error, target) from error
+    parts.remove()
+    return plan, predicted, areas, joined.num_objects
+
+
+def tile_objects(predictor: Predictor, pixels: np.ndarray, min_score: float) -> tuple[Region, ...]:
+    """The objects of a tile (h, w, 3) uint8 at the picture's own scale, times the model's zoom."""
+    card = predictor.card
+    preprocess = replace(card.preprocess, long_side=None, short_side=None)
+    if card.task == "instance":
+        found = detect(predictor.object_engine, preprocess, pixels)
+        size = (pixels.shape[0], pixels.shape[1])
+        return object_regions(found, size, min_score, overlap=card.objects.get("overlap", True))
+    assert card.watershed is not None
+    scores = run_network(predictor.score_engine, preprocess, pixels, ())
+    regions = objects_from_probabilities(probabilities(scores), card.label_set, card.watershed)
+    return tuple(region for region in regions if (region.score or 0.0) >= min_score)
+
+
+def _plan(
+    predictor: Predictor, size: tuple[int, int], budget: int, tile: int | tuple[int, int] | None, margin: int
+) -> tuple[TilePlan, int | None]:
+    at_once = predictor.engine.concurrency
+    if tile is not None:
+        sides = (tile, tile) if isinstance(tile, int) else tile
+        return TilePlan(size, sides, margin, at_once=at_once), None
+    least = 2 * margin + 2 * ALIGN
+    side = max(least, -(-(predictor.card.preprocess.long_side or _USUAL_SIDE) // ALIGN) * ALIGN)
+    while True:
+        plan = TilePlan(size, (side, side), margin, at_once=at_once)
+        needed = _needed_bytes(predictor, plan)
+        if needed is None or needed <= budget:
+            return plan, needed
+        if side == least:
+            raise ResourceError(
+                f"tiles of {side} × {side} need about {needed / 1e6:.0f} MB of memory, and {budget / 1e6:.0f} MB are "
+                "allowed; raise --max-memory"
+            )
+        side = max(least, side // 2 // ALIGN * ALIGN)
+
+
+def _needed_bytes(predictor: Predictor, plan: TilePlan) -> int | None:
+    """What finding and writing take at their highest, from a tile of noise; None where the system cannot say."""
+    before = resident_bytes()
+    pixels = np.random.default_rng(0).integers(0, 256, (*plan.tile, 3), np.uint8)
+    peak = peak_bytes(lambda: tile_objects(predictor, pixels, 0.0))
+    give_back_freed()
+    if before is None or peak is None:
+        return None
+    written = plan.size[1] * 4 * 4 * 512  # a row of the TIFF's tiles, padded, and of its overviews
+    return max(int(1.15 * plan.at_once * (peak - before)), written) + _FIXED_BYTES
+
+
+def _all_tiles(
+    predictor: Predictor,
+    image: WindowedImage,
+    plan: TilePlan,
+    parts: ObjectParts,
+    min_score: float,
+    progress: Progress,
+    order: Callable[[int], Sequence[int]],
+) -> None:
+    """Find the objects of the tiles that are not done, as many tiles at once as the engine has use for."""
+    shape = (len(plan.rows), len(plan.columns))
+    places = [(row, column) for row in range(shape[0]) for column in range(shape[1])]
+    done = {place for place in places if place in parts}
+
+    def work(tile: Tile) -> None:
+        offset = (plan.rows[tile.row][0], plan.columns[tile.column][0])
+        parts.put((tile.row, tile.column), PackedObjects.of(tile_objects(predictor, tile.pixels, min_score), offset))
+
+    source = TileSource(image, plan)
+    with ThreadPoolExecutor(plan.at_once, "objects") as pool, closing(source.tiles(0, order, done)) as tiles:
+        waiting: deque[Future[None]] = deque()
+        try:
+            for tile in progress.track(tiles, len(places), "predict", done=len(done)):
+                waiting.append(pool.submit(work, tile))
+                if len(waiting) > plan.at_once:
+                    waiting.popleft().result()
+            while waiting:
+                waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
