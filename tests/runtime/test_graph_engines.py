@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from graph_help import SMALL, noise, save_small
 
+from graph_help import SMALL, noise, save_small
 from segscape.errors import ConfigError, ModelError, ResourceError
 from segscape.models import MODELS
 from segscape.runtime import graphs, openvino_engine

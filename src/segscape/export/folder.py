@@ -57,7 +57,12 @@ def is_exported(folder: Path) -> bool:
 
 
 def write_exported(
-    folder: str | os.PathLike[str], kind: str, graph: Graph | DetectorGraph, card: ModelCard
+    folder: str | os.PathLike[str],
+    kind: str,
+    graph: Graph | DetectorGraph,
+    card: ModelCard,
+    *,
+    int8: Mapping[str, Any] | None = None,
 ) -> list[Path]:
     """Write a model into a folder; returns the files.
 
@@ -66,6 +71,7 @@ def write_exported(
         kind: a key of `SUFFIXES`.
         graph: as ONNX; for kind openvino it may be OpenVINO's already.
         card: of the model.
+        int8: how the graph came to be in eight bits (`segscape.export.int8`); stands on the card as it is.
 
     Raises:
         ConfigError: no such kind, or what writes it is not installed.
@@ -83,6 +89,8 @@ def write_exported(
         said["plan"] = graph.plan.to_dict()
     else:
         said |= {"multiple": graph.multiple, "stride": graph.stride}
+    if int8:
+        said["int8"] = int8
     for name, content in contents.items():
         write_bytes(folder / name, content)
     # Last: until it is there, or while it is that of an earlier export, the folder is not taken for a model.
