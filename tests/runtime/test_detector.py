@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from graph_help import noise
 
+from graph_help import noise
 from segscape.errors import ConfigError, InputError, ModelError, ResourceError
 from segscape.models.card import ModelCard
 from segscape.preprocess import Preprocess

@@ -19,6 +19,7 @@ from segscape.files import write_bytes
 from segscape.runtime.engine import MODES, no_memory, out_of_memory, thread_limit
 from segscape.runtime.graphs import Graph
 from segscape.runtime.openvino_core import openvino_core
+from segscape.runtime.openvino_precision import FIRST_LAYERS, compile_bf16
 
 PRECISIONS = ("auto", "f32", "bf16")
 _NATIVE_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}  # as Linux calls it on x86 and ARM
@@ -89,8 +90,9 @@ class OpenVINOEngine:
 
     Args:
         graph: the network.
-        precision: of what is computed: "f32", "bf16", or "auto", which is bf16 where the CPU has instructions for it.
-            OpenVINO itself computes in bf16 also where it merely can be imitated, unless told.
+        precision: of what is computed: "f32", "bf16", or "auto", which is bf16 where the CPU has instructions for it;
+            in bf16 the first layers stay in float32 (`segscape.runtime.openvino_precision`). OpenVINO itself computes
+            in bf16 also where it merely can be imitated, unless told.
         mode: "latency", all cores on one call, or "throughput", as many calls at once as `concurrency` says.
         cache: whether the compiled network is kept in the user's cache; the next process starts faster.
 
@@ -140,7 +142,7 @@ def _compiled(core: Any, graph: Graph, wanted: dict[str, Any], cache: bool) -> A
     """
     import openvino
 
-    made_by = [graph.key, wanted, openvino.get_version(), platform.machine(), sorted(_cpu_flags())]
+    made_by = [graph.key, wanted, openvino.get_version(), platform.machine(), sorted(_cpu_flags()), FIRST_LAYERS]
     name = f"{hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:32]}.blob"
     kept = cache_folder() / "openvino" / name
     try:
@@ -151,7 +153,11 @@ def _compiled(core: Any, graph: Graph, wanted: dict[str, Any], cache: bool) -> A
                 pass
         model = graph.model()
         # Bytes are read as ONNX, a path by its suffix.
-        compiled = core.compile_model(core.read_model(model if isinstance(model, bytes) else str(model)), "CPU", wanted)
+        network = core.read_model(model if isinstance(model, bytes) else str(model))
+        if wanted["INFERENCE_PRECISION_HINT"] == "bf16":
+            compiled = compile_bf16(core, network, wanted, graph.multiple)
+        else:
+            compiled = core.compile_model(network, "CPU", wanted)
         if cache:
             with contextlib.suppress(SegscapeError, OSError):  # no place for it
                 write_bytes(kept, compiled.export_model().getvalue())
