@@ -84,6 +84,14 @@ class OpenVINONetwork:
         finally:
             self._requests.put(request)
 
+    def release(self) -> None:
+        """Give back the memory that is kept between calls for the next one; no call may be under way."""
+        request = self._requests.get()
+        try:
+            request.get_compiled_model().release_memory()
+        finally:
+            self._requests.put(request)
+
 
 class OpenVINOEngine:
     """Runs a `Graph` on the CPU; see `segscape.runtime.engine.Engine`.
@@ -114,11 +122,7 @@ class OpenVINOEngine:
 
     def release(self) -> None:
         """Give back the memory that is kept between calls for the next one; no call may be under way."""
-        request = self._requests.get()
-        try:
-            request.get_compiled_model().release_memory()
-        finally:
-            self._requests.put(request)
+        self._network.release()
 
 
 def has_bf16() -> bool:
