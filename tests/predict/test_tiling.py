@@ -23,7 +23,7 @@ from segscape.models.bundle import read_card
 from segscape.predict.predictor import Predictor
 from segscape.predict.tiling import predict_huge, wants_tiling
 from segscape.predict.tiling_plan import TilePlan
-from segscape.predict.tiling_run import TileRun
+from segscape.predict.tiling_run import TileRun, network_input
 from segscape.preprocess import Preprocess
 from segscape.progress import Progress
 
@@ -314,6 +314,14 @@ def test_batches_change_nothing(make, tmp_path, batch):
     assert run.all_rows(plan, None) == plan
     np.testing.assert_array_equal(np.concatenate(list(bands)), make().predict(pixels).label_map)
     assert max(shape[0] for shape in predictor.engine.shapes) == batch
+
+
+def test_the_input_by_table_is_that_of_the_ordinary_route():
+    preprocess = Preprocess((0.4, 0.5, 0.3), (0.2, 0.3, 0.25))
+    tiles = [np.random.default_rng(seed).integers(0, 256, (130, 77, 3), np.uint8) for seed in (0, 1)]
+    np.testing.assert_array_equal(
+        network_input(preprocess, tiles), np.concatenate([preprocess.batch(tile) for tile in tiles])
+    )
 
 
 def test_tiles_and_the_time_left_are_reported(make, tmp_path, monkeypatch, capsys):

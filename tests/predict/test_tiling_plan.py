@@ -132,6 +132,19 @@ def test_a_network_that_sees_everything():
     assert measured_margin(All(0)) == UNBOUNDED_MARGIN
 
 
+def test_scores_that_are_rounded_the_other_way_do_not_widen_the_margin():
+    class Rounds(Sees):
+        calls = 0
+
+        def low_logits(self, batch: np.ndarray) -> np.ndarray:
+            self.calls += 1
+            scores = super().low_logits(batch)
+            scores[:, :, 7, :: 40 + self.calls] += 0.1 * scores.std()
+            return scores
+
+    assert measured_margin(Rounds(40)) == measured_margin(Sees(40)) == 64
+
+
 MEASURED = """
 import sys
 from itertools import pairwise
