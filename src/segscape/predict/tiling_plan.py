@@ -25,7 +25,7 @@ MOST_PIXELS = 2**24
 
 _UNMEASURED = 1000.0  # bytes a pixel, where the system does not tell what a network took
 _SLACK = 1.15
-_SMALL_PART = 24
+_SMALL_PART = 24  # so many times the pixels of a larger probe must the picture have
 _FIXED_BYTES = 96 * 2**20
 """What is there whatever the tiles: decoded pieces of the file, what threads and libraries need of their own."""
 
