@@ -50,3 +50,28 @@ def test_nothing_that_sends_statistics_is_imported(function):
     code = IMPORTED.format(function=function)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (0, "[]\nfunction\n"), done.stderr
+
+
+TOGETHER = """
+import threading, time
+from numpy.lib import NumpyVersion
+original = NumpyVersion.__init__
+
+def slow(self, version):
+    time.sleep(0.3)
+    original(self, version)
+
+NumpyVersion.__init__ = slow  # runs while OpenVINO fills its table
+from segscape.runtime.openvino_core import openvino_core
+openvino_core()
+import openvino
+threads = [threading.Thread(target=openvino.Type.f32.to_dtype, daemon=True) for _ in range(2)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_threads_that_come_first_at_once_do_not_wait_for_each_other():
+    subprocess.run([sys.executable, "-c", TOGETHER], check=True, timeout=60)

@@ -21,10 +21,15 @@ def openvino_core() -> Any:
     Two that go in another order than they came leave freed memory there, and the next Ctrl-C ends the process with a
     segmentation fault instead of an interrupt.
 
+    OpenVINO's table of numpy's types is filled here, by one thread. Python runs meanwhile, so another thread that asks
+    for the table at that moment may have the GIL while it waits, and then both wait for ever.
+
     Raises:
         ConfigError: OpenVINO is not installed.
     """
-    return import_openvino().Core()
+    openvino = import_openvino()
+    openvino.Type.f32.to_dtype()
+    return openvino.Core()
 
 
 def import_openvino() -> Any:
