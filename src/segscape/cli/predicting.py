@@ -84,7 +84,7 @@ def predict(
     folder = out or (None if json_ else Path("segscape-out"))
     if huge and (not folder or kinds or refine == "crf"):
         raise ConfigError(f"{str(huge[0])!r} is done by tiles: give --out, and neither --tta nor --refine crf")
-    predictor = open_predictor(model, panoptic, engine, many=len(files) >= MANY or bool(huge))
+    predictor = open_predictor(model, panoptic, engine, many=len(files) >= MANY)
     progress = Progress(quiet=quiet or len(files) == 1)
     results, failed, codes, stems = [], [], [], unique_stems([*files, *huge])
     options: dict[str, Any] = {"tta": kinds, "long_side": size, "refine": refine, "min_score": min_score}
@@ -114,7 +114,7 @@ def predict(
         pass
     if huge and folder:
         pictures, progress = zip(huge, stems[len(files) :], strict=True), Progress(quiet=quiet)
-        tiled = {"max_memory": limit.num_bytes, "long_side": size, "progress": progress}
+        tiled = {"max_memory": limit.num_bytes, "long_side": size, "min_score": min_score, "progress": progress}
         for document in _by_tiles(predictor, pictures, folder, failed, codes, **tiled):
             if json_:
                 results.append(document)
@@ -155,9 +155,10 @@ def _say_huge(document: dict[str, Any]) -> None:
     shares = sorted(document["classes"], key=lambda entry: -entry["area_px"])
     parts = ", ".join(f"{entry['label']} {100 * entry['area_share']:.1f} %" for entry in shares)
     size, seconds = document["size"], document["timings_ms"]["all"] / 1000
+    objects = f"{document['num_objects']} objects, " if "num_objects" in document else ""
     say(
         f"{document['source']}: {size['width']} × {size['height']}, {document['tiles']['count']} tiles, "
-        f"{seconds:.0f} s: {parts}"
+        f"{seconds:.0f} s: {objects}{parts}"
     )
     for path in document["written"].values():
         say(f"  {path}")

@@ -47,11 +47,11 @@ def memory_limit(wanted: str) -> MemoryLimit:
     """
     if wanted == "auto":
         return MemoryLimit(available_memory() // 2, MAX_PIXELS)
-    from segscape.predict.tiling import _ORDINARY_BYTES_PER_PIXEL
+    from segscape.predict.tiling import ORDINARY_BYTES_PER_PIXEL
     from segscape.predict.tiling_plan import parse_bytes
 
     num_bytes = parse_bytes(wanted)
-    return MemoryLimit(num_bytes, max(1, num_bytes // _ORDINARY_BYTES_PER_PIXEL))
+    return MemoryLimit(num_bytes, max(1, num_bytes // ORDINARY_BYTES_PER_PIXEL))
 
 
 def available_memory() -> int:
@@ -115,26 +115,30 @@ def predict_huge_file(
     *,
     max_memory: int,
     long_side: int | str = "model",
+    min_score: float | str = "model",
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Segment one picture by tiles and write STEM.labels.tif, STEM.json, and of a georeferenced one STEM.gpkg.
+
+    The map is of classes, or of a model that finds objects of their ids.
 
     The network sees the picture at its own resolution, or, with a number as ``long_side``, so many whole times smaller
     that it is at most that long.
 
     Args:
-        predictor: of a model that makes label maps.
+        predictor: of one model.
         source: a file, or a folder that is one picture.
         folder, stem: where to write, as `segscape.result_files.save_segmentation` does.
         max_memory: bytes.
         long_side: "model" and "native" mean the picture's own resolution.
+        min_score: of objects, as `Predictor.predict` takes it.
         progress: reports tiles.
 
     Returns:
         what STEM.json says, as plain JSON types, and under "written" the paths.
 
     Raises:
-        ConfigError: the model is not of that kind, or ``long_side`` is out of range.
+        ConfigError: these are two models joined, or ``long_side`` is out of range.
         ImageError, ModelError, ResourceError, InputError: see `segscape.predict.tiling.predict_huge`.
     """
     from segscape.bigimage import open_big_image
@@ -157,6 +161,7 @@ def predict_huge_file(
         max_memory=max_memory,
         shrink=1 if longest is None else -(-max(size) // longest),
         vectors=base.with_name(base.name + _outlines_suffix()) if placed else None,
+        min_score=min_score,
         progress=progress,
     )
     height, width = result.size
@@ -166,11 +171,12 @@ def predict_huge_file(
         "source": os.fspath(source),
         "model": predictor.id,
         "label_set": labels.to_dict(),
-        "single_objects": False,
+        "single_objects": result.num_objects is not None,
         "classes": [
             {"label": name, "area_px": area, "area_share": round(area / (height * width), 6)}
             for name, area in result.class_areas.items()
         ],
+        **({} if result.num_objects is None else {"num_objects": result.num_objects}),
         "tiles": {
             "height": result.plan.tile[0],
             "width": result.plan.tile[1],

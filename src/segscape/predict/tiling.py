@@ -37,7 +37,7 @@ _FORMAT = 2
 _GPU_BATCH = 4
 """Tiles at once on a GPU, which one alone does not fill; a CPU gains nothing from a batch."""
 
-_ORDINARY_BYTES_PER_PIXEL = 20
+ORDINARY_BYTES_PER_PIXEL = 20
 """What `Predictor.predict` holds of a picture besides the network: pixels, label map, confidence, pieces."""
 
 
@@ -84,7 +84,7 @@ def wants_tiling(
 
     most = max_pixels
     if max_memory is not None:
-        most = min(most, parse_bytes(max_memory) // _ORDINARY_BYTES_PER_PIXEL)
+        most = min(most, parse_bytes(max_memory) // ORDINARY_BYTES_PER_PIXEL)
     where = Path(path)
     if where.is_file() and not is_tiff(where) and where.suffix.lower() not in {".jp2", ".j2k", ".img"}:
         return False

@@ -24,7 +24,7 @@ MOST_PIXELS = 2**24
 """In one call of the network; of larger tiles so little lies in margins that more gain nothing."""
 
 _UNMEASURED = 1000.0  # bytes a pixel, where the system does not tell what a network took
-_SLACK = 1.15
+_SLACK = 1.05
 _SMALL_PART = 24  # so many times the pixels of a larger probe must the picture have
 _FIXED_BYTES = 96 * 2**20
 """What is there whatever the tiles: decoded pieces of the file, what threads and libraries need of their own."""
@@ -177,10 +177,11 @@ def plan_tiles(
 def measured_bytes_per_pixel(engine: Engine, max_memory: int, pixels: int = 0) -> float:
     """What a network takes of memory by the pixel of a tile, besides its weights, from tiles that are run through it.
 
-    As many tiles as the engine runs at once, of 256², 512² and 1024² pixels as far as they stay within ``max_memory``,
-    and then narrower and lower ones: what a size leaves behind for the next counts. The largest say the rate, and all
-    of their peak is taken to grow with the pixels; the share that does not makes predictions a little high, never low.
-    So where the picture is large enough that it takes little of the time, larger tiles are tried too.
+    As many tiles as the engine runs at once, of 256², 512² and 1024² pixels as far as they stay within ``max_memory``.
+    The largest say the rate, and all of their peak is taken to grow with the pixels; the share that does not makes
+    predictions a little high, never low. So where the picture is large enough that it takes little of the time, larger
+    tiles are tried too. What a size leaves behind for the next counts where several tiles are in the network at once;
+    one alone gives it back when the size changes, as `OneSizeAtATime` does.
 
     Where the system does not tell (it is not Linux) 1000 bytes a pixel are assumed. What a network takes of a GPU's
     memory is not seen here; there, tiles are halved when it runs out.
@@ -196,6 +197,7 @@ def measured_bytes_per_pixel(engine: Engine, max_memory: int, pixels: int = 0) -
     release(engine)
     before = resident_bytes()
     rate, at_once = 0.0, engine.concurrency
+    run_one = OneSizeAtATime(engine, at_once)
     with ThreadPoolExecutor(at_once, "measure") as pool:
         for side in (256, 512, 1024, 1536, 2048):
             if _SLACK * at_once * rate * side**2 > max_memory or (side > 1024 and pixels < _SMALL_PART * side**2):
@@ -203,7 +205,7 @@ def measured_bytes_per_pixel(engine: Engine, max_memory: int, pixels: int = 0) -
 
             def run(side: int = side) -> None:
                 for height, width in ((side, side), (side, side * 3 // 4), (side * 3 // 4, side), (side, side)):
-                    list(pool.map(_noise_through, [engine] * at_once, [height] * at_once, [width] * at_once))
+                    list(pool.map(_noise_through, [run_one] * at_once, [height] * at_once, [width] * at_once))
 
             give_back_freed()
             peak = peak_bytes(run)
@@ -214,8 +216,31 @@ def measured_bytes_per_pixel(engine: Engine, max_memory: int, pixels: int = 0) -
     return rate
 
 
-def _noise_through(engine: Engine, height: int, width: int) -> None:
-    engine.low_logits(np.random.default_rng(0).standard_normal((1, 3, height, width), np.float32))
+def _noise_through(run: Callable[[np.ndarray], np.ndarray], height: int, width: int) -> None:
+    run(np.random.default_rng(0).standard_normal((1, 3, height, width), np.float32))
+
+
+class OneSizeAtATime:
+    """An engine's scores; where it runs one tile at a time, what it keeps for it is given back before another size.
+
+    Networks keep the memory of the largest inputs that they saw, and more of each further size (OpenVINO about a
+    third), and only a row's last tile differs in size.
+
+    Args:
+        engine: the network.
+        at_once: calls at once.
+    """
+
+    def __init__(self, engine: Engine, at_once: int) -> None:
+        self._engine, self._alone = engine, at_once == 1
+        self._size: tuple[int, ...] | None = None
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        """As `Engine.low_logits`."""
+        if self._alone and self._size not in (None, batch.shape):
+            release(self._engine)
+        self._size = batch.shape
+        return self._engine.low_logits(batch)
 
 
 def release(engine: Engine) -> None:

@@ -15,7 +15,7 @@ from segscape.bigimage import WindowedImage
 from segscape.bigimage.label_bands import LabelBands
 from segscape.errors import ModelError, ResourceError
 from segscape.predict.tiling_blend import Blender
-from segscape.predict.tiling_plan import TilePlan
+from segscape.predict.tiling_plan import OneSizeAtATime, TilePlan
 from segscape.predict.tiling_source import Tile, TileSource
 from segscape.preprocess import Preprocess
 from segscape.progress import Progress
@@ -117,10 +117,11 @@ class TileRun:
         what comes out is worked on.
         """
         waiting: deque[tuple[list[tuple[int, int]], Future[np.ndarray]]] = deque()
+        run = OneSizeAtATime(engine, plan.at_once)
         with ThreadPoolExecutor(plan.at_once, "network") as pool:
             try:
                 for batch in _batches(tiles, plan.batch):
-                    future = pool.submit(self._run, engine, [tile.pixels for tile in batch])
+                    future = pool.submit(self._run, run, [tile.pixels for tile in batch])
                     waiting.append(([(tile.row, tile.column) for tile in batch], future))
                     del batch, future
                     if len(waiting) > plan.at_once:
@@ -130,10 +131,10 @@ class TileRun:
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def _run(self, engine: Engine, tiles: list[np.ndarray]) -> np.ndarray:
+    def _run(self, run: OneSizeAtATime, tiles: list[np.ndarray]) -> np.ndarray:
         preprocess = replace(self.predictor.card.preprocess, long_side=None, short_side=None, zoom=1.0)
         try:
-            logits = engine.low_logits(network_input(preprocess, tiles))
+            logits = run(network_input(preprocess, tiles))
         except (ResourceError, MemoryError) as error:
             raise _OutOfMemory(str(error)) from error
         if not np.isfinite(logits).all():
