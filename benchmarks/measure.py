@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from segscape.train.logs import versions
 
-__all__ = ["PHOTO", "ROOT", "Row", "in_turns", "pair", "row_of", "timed", "versions"]
+__all__ = ["PHOTO", "ROOT", "Row", "checked", "in_turns", "pair", "row_of", "timed", "versions"]
 
 ROOT = Path(__file__).parents[1]
 PHOTO = ROOT / "examples" / "photos" / "street.jpg"
@@ -86,6 +86,18 @@ def in_turns(
             turn[way] = timed(work)
         turns.append(turn)
     return turns
+
+
+def checked(agrees: Mapping[str, float], ways: Iterable[str], least: float) -> Mapping[str, float]:
+    """``agrees``, if these ways equal the peer in so much of the outcome: else times say nothing.
+
+    Raises:
+        RuntimeError: one of them does not.
+    """
+    for way in ways:
+        if not agrees.get(way, 1.0) >= least:
+            raise RuntimeError(f"{way} equals the peer in {agrees[way]:.4f} of the outcome only; wanted {least}")
+    return agrees
 
 
 def row_of(

@@ -70,6 +70,15 @@ def test_ways_take_turns() -> None:
     assert json.loads(json.dumps(row.to_dict()))["agrees"] == {"ours": 1.0}
 
 
+def test_times_of_other_work_are_no_figures() -> None:
+    checked = importlib.import_module("measure").checked
+    agrees = {"f32": 0.9999, "int8": 0.6}
+    assert checked(agrees, ["f32", "absent"], 0.999) == agrees
+    for wrong in (agrees, {"f32": 1.0, "int8": float("nan")}):
+        with pytest.raises(RuntimeError, match="int8 equals the peer in"):
+            checked(wrong, wrong, 0.999)
+
+
 def row(name: str, **values: Any) -> dict[str, Any]:
     return {"row": name, "what": name, "peer": "torch", "times": {}, "agrees": {}, "notes": [], "gflop": None, **values}
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from measure import PHOTO, ROOT, Row, row_of
+from measure import PHOTO, ROOT, Row, checked, row_of
 from photos import large_photo
 from PIL import Image
 
@@ -46,13 +46,14 @@ def _row(what: str, photo: Path, folder: Path, quick: bool) -> Row:
         "ours --out": lambda: _predict(photo, "--out", folder, "--quiet", *plain),
         "ours --json, CRF": lambda: _predict(photo, "--json"),
     }
+    agrees = {"ours --out": float((maps[0] == maps[1]).mean())}
     return row_of(
         what,
         ways,
         peer=PEER,
         quick=quick,
         seconds=45,
-        agrees={"ours --out": float((maps[0] == maps[1]).mean())},
+        agrees=checked(agrees, agrees, 0.95),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import PHOTO, ROOT, Row, row_of
+from measure import PHOTO, ROOT, Row, checked, row_of
 
 TITLE = "Networks that find objects"
 ABOUT = """From pixels in memory to the objects' masks. Mask R-CNN R50-FPN: torchvision's own network, eager and in
@@ -125,6 +125,7 @@ def _row(
         result = predictor.predict(pixels, **options)
         agrees[way] = shared(masks, labels, result)
         notes.append(f"{len(labels)} objects by the peer, {len(result.regions)} by {way}")
+    checked(agrees, ("ours f32", "ours torch"), 0.95)
     ways: dict[str, Callable[[], object]] = {PEER: peer}
     ways |= {way: (lambda p=predictor: p.predict(pixels, **options)) for way, predictor in predictors.items()}
     return row_of(what, ways, peer=PEER, quick=quick, seconds=40, least=4, agrees=agrees, notes=tuple(notes))

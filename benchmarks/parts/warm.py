@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from measure import PHOTO, ROOT, Row, row_of
+from measure import PHOTO, ROOT, Row, checked, row_of
 from photos import large_photo, many_photos
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _photo(what: str, path: Path, quick: bool) -> Row:
         way: float((p.predict(path, refine="none").label_map == expected).mean()) for way, p in predictors.items()
     }
     ways["auto, CRF"] = partial(predictors["auto"].predict, path)
-    return row_of(what, ways, peer=PEER, quick=quick, agrees=agrees)
+    return row_of(what, ways, peer=PEER, quick=quick, agrees=checked(agrees, agrees, 0.95))
 
 
 def small(quick: bool) -> Row:
@@ -116,7 +116,7 @@ def folder_of_photos(quick: bool) -> Row:
             least=len(blocks),
             warm=False,
             per=dict.fromkeys(ways, block),
-            agrees=agrees,
+            agrees=checked(agrees, agrees, 0.95),
         )
 
 
