@@ -49,6 +49,21 @@ def test_a_network_that_does_not_begin_with_an_image_stays_as_it_is():
     assert first_in_f32(openvino_core(), model) is model
 
 
+@native
+def test_a_layer_to_which_another_is_added_is_not_mixed_with_it():
+    from openvino import Model, opset13
+
+    def conv(y, num_in):
+        weights = np.random.default_rng(0).normal(size=(16, num_in, 3, 3)).astype(np.float32)
+        return opset13.convolution(y, weights, [1, 1], [1, 1], [1, 1], [1, 1])
+
+    x = opset13.parameter([1, 3, -1, -1], np.float32)
+    first = opset13.relu(conv(x, 3))
+    shifted = opset13.add(conv(first, 16), np.ones((1, 16, 1, 1), np.float32))
+    model = Model([conv(opset13.relu(conv(opset13.add(shifted, first), 16)), 16)], [x])
+    assert precisions(compile_bf16(openvino_core(), model, BF16, 8)) == ["f32", "bf16", "f32", "bf16"]
+
+
 def test_layers_in_int8_stay_so():
     from openvino import Model, opset13
 
