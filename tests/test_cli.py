@@ -215,7 +215,7 @@ def test_predict_does_what_is_too_large_by_tiles(run, make_photo, tiny_bundle, t
 
     monkeypatch.setattr(tiling, "measured_bytes_per_pixel", lambda *_: 20.0)
     monkeypatch.setattr(tiling, "measured_margin", lambda *_: 32)
-    monkeypatch.setattr(tiling, "_ORDINARY_BYTES_PER_PIXEL", 10**7)
+    monkeypatch.setattr(tiling, "ORDINARY_BYTES_PER_PIXEL", 10**7)
     make_photo("in/small.png")
     make_photo("in/big.tif", height=200, width=300)
     for y, x in np.ndindex(2, 2):

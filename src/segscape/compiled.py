@@ -1,4 +1,9 @@
-"""Loops compiled by numba, and what numba lacks for them."""
+"""Loops compiled by numba, and what numba lacks for them.
+
+They are compiled on the user's machine, seconds once, and kept; no compiled code is shipped. It would have to be built
+for each system and CPU, and would save a process that does one photo nothing: numpy has done that before numba is
+imported (`segscape.runtime.classify_numpy`).
+"""
 
 from __future__ import annotations
 

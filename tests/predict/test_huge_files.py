@@ -9,7 +9,8 @@ from segscape.bigimage import Georeference, open_big_image
 from segscape.errors import ConfigError, ImageError
 from segscape.image import MAX_PIXELS
 from segscape.predict import huge_files, tiling
-from segscape.predict.huge_files import memory_limit, predict_huge_file, split_inputs, too_large
+from segscape.predict.huge_files import MemoryLimit, memory_limit, predict_huge_file, split_inputs, too_large
+from segscape.predict.predictor import load
 
 SIZE = (200, 300)
 PLACE = Georeference.of((0.5, 0.0, 1000.0, 0.0, -0.5, 2000.0), 32633, geographic=False)
@@ -39,10 +40,10 @@ def test_the_limit_of_memory_is_one_of_pixels_too(wanted, limit):
 
 
 def test_unless_told_half_of_what_is_free_may_be_taken(monkeypatch):
-    assert 10**6 < huge_files.available_memory() < 10**14
-    monkeypatch.setattr(huge_files, "available_memory", lambda: 10**9)
-    got = memory_limit("auto")
-    assert (got.num_bytes, got.max_pixels) == (5 * 10**8, MAX_PIXELS)
+    for free, half in ((10**9, 5 * 10**8), (None, 10**9)):  # None: the system does not say
+        monkeypatch.setattr(huge_files, "available_bytes", lambda free=free: free)
+        got = memory_limit("auto")
+        assert (got.num_bytes, got.max_pixels) == (half, MAX_PIXELS)
 
 
 def test_no_amount_of_memory():
@@ -58,12 +59,22 @@ def test_folders_that_are_one_picture_are_told_from_files(tmp_path, monkeypatch)
     assert split_inputs(["a.png", "scan", "photos", "tiles:map"]) == (["a.png", "photos"], [Path("scan"), Path("map")])
 
 
-def test_what_is_too_large_is_read_by_windows_or_left_to_fail(make_tiff, make_photo, tmp_path):
+def test_what_is_too_large_is_read_by_windows_or_left_to_fail(make_tiff, make_photo, tmp_path, tiny_predictor):
     broken = tmp_path / "broken.tif"
     broken.write_bytes(b"II*\0")
     files = [make_tiff(), make_photo("a.png"), make_photo("small.tif"), broken, tmp_path / "none.tif"]
-    assert too_large(files, memory_limit("1MB")) == files[:1]
-    assert too_large(files, memory_limit("auto")) == []
+    assert too_large(files, memory_limit("1MB"), tiny_predictor) == files[:1]
+    assert too_large(files, memory_limit("auto"), tiny_predictor) == []
+
+
+def test_finding_objects_takes_more(make_tiff, make_photo, tiny_objects, tiny_predictor):
+    files = [make_tiff(), make_photo("a.png")]
+    objects = load(tiny_objects)
+    needed = objects.object_engine.bytes_per_pixel * SIZE[0] * SIZE[1]
+    for share, huge in ((0.9, files[:1]), (1.1, [])):
+        limit = MemoryLimit(int(share * needed), 10**6)
+        assert too_large(files, limit, objects) == huge
+        assert too_large(files, limit, tiny_predictor) == []
 
 
 @pytest.mark.parametrize(("long_side", "shrink"), [("model", 1), ("native", 1), (300, 1), (150, 2), ("110", 3)])

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from segscape.runtime import memory
 from segscape.runtime.memory import available_bytes, keep_freed_memory
 
 CODE = """
@@ -35,6 +36,16 @@ def test_the_next_tensor_takes_the_memory_of_the_last() -> None:
 def test_elsewhere_it_says_no(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "win32")
     assert keep_freed_memory() is False
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="cgroups are Linux's")
+@pytest.mark.parametrize(("most", "left"), [("max", None), ("3000000", 1_000_000), ("1000000", 0)])
+def test_a_containers_limit_counts(tmp_path, monkeypatch, most, left):
+    (tmp_path / "memory.max").write_text(most + "\n")
+    (tmp_path / "memory.current").write_text("2000000\n")
+    monkeypatch.setattr(memory, "_GROUP", tmp_path)
+    free = available_bytes()
+    assert free == left if left is not None else free and free > 3_000_000
 
 
 def test_available_memory_is_some_of_the_machines():

@@ -77,14 +77,14 @@ def predict(
         raise ConfigError(f"--workers must be 0 or more, got {workers}")
     named, folders = split_inputs(inputs)
     files = image_files(named) if named or not folders else []
-    huge = too_large(files, limit)
-    files = [path for path in files if path not in set(huge)]
-    huge += folders
     kinds = tuple(kind for kind in tta.split(",") if kind)
     folder = out or (None if json_ else Path("segscape-out"))
+    predictor = open_predictor(model, panoptic, engine, many=len(files) >= MANY)
+    huge = too_large(files, limit, predictor)
+    files = [path for path in files if path not in set(huge)]
+    huge += folders
     if huge and (not folder or kinds or refine == "crf"):
         raise ConfigError(f"{str(huge[0])!r} is done by tiles: give --out, and neither --tta nor --refine crf")
-    predictor = open_predictor(model, panoptic, engine, many=len(files) >= MANY)
     progress = Progress(quiet=quiet or len(files) == 1)
     results, failed, codes, stems = [], [], [], unique_stems([*files, *huge])
     options: dict[str, Any] = {"tta": kinds, "long_side": size, "refine": refine, "min_score": min_score}

@@ -14,6 +14,7 @@ from segscape.errors import ConfigError, ImageError
 from segscape.files import write_text
 from segscape.image import IMAGE_SUFFIXES, MAX_PIXELS
 from segscape.result_files import safe_stem
+from segscape.runtime.memory import available_bytes
 
 if TYPE_CHECKING:
     from segscape.predict.panoptic_predictor import PanopticPredictor
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 _TILES = "tiles:"
 _NEVER_BY_WINDOWS = IMAGE_SUFFIXES - {".tif", ".tiff"}
 _UNKNOWN_MEMORY = 2 * 10**9
-_KILOBYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +46,12 @@ def memory_limit(wanted: str) -> MemoryLimit:
         ConfigError: it is neither.
     """
     if wanted == "auto":
-        return MemoryLimit(available_memory() // 2, MAX_PIXELS)
+        return MemoryLimit((available_bytes() or _UNKNOWN_MEMORY) // 2, MAX_PIXELS)
     from segscape.predict.tiling import ORDINARY_BYTES_PER_PIXEL
     from segscape.predict.tiling_plan import parse_bytes
 
     num_bytes = parse_bytes(wanted)
     return MemoryLimit(num_bytes, max(1, num_bytes // ORDINARY_BYTES_PER_PIXEL))
-
-
-def available_memory() -> int:
-    """Bytes that this process could take without the system's running short; 2 GB where the system does not say."""
-    found = []
-    with contextlib.suppress(OSError, ValueError):
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-        found += [_KILOBYTES * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
-    with contextlib.suppress(OSError, ValueError):  # a container's; "max" where it has no limit
-        group = Path("/sys/fs/cgroup")
-        most = int((group / "memory.max").read_text("ascii"))
-        found.append(max(0, most - int((group / "memory.current").read_text("ascii"))))
-    return min(found, default=_UNKNOWN_MEMORY)
 
 
 def split_inputs(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
@@ -93,7 +80,7 @@ def _is_zarr(path: Path) -> bool:
     return is_zarr(path)
 
 
-def too_large(files: Iterable[Path], limit: MemoryLimit) -> list[Path]:
+def too_large(files: Iterable[Path], limit: MemoryLimit, predictor: Predictor | PanopticPredictor) -> list[Path]:
     """Those that are to be done by tiles. What cannot be read at all is not among them."""
     found = []
     for path in files:
@@ -102,9 +89,32 @@ def too_large(files: Iterable[Path], limit: MemoryLimit) -> list[Path]:
         from segscape.predict.tiling import wants_tiling
 
         with contextlib.suppress(ImageError, OSError):  # whoever reads it says what is wrong
-            if wants_tiling(path, limit.max_pixels):
+            if wants_tiling(path, limit.max_pixels) or (
+                wants_tiling(path, 0) and _bytes_for_objects(predictor, path) > limit.num_bytes
+            ):
                 found.append(path)
     return found
+
+
+def _bytes_for_objects(predictor: Predictor | PanopticPredictor, path: Path) -> float:
+    """What finding objects in a picture takes, which grows with it: models that do have no size of their own."""
+    from segscape.predict.predictor import Predictor
+
+    if not isinstance(predictor, Predictor) or predictor.card.task != "instance":
+        return 0.0
+    height, width = predictor.card.preprocess.network_size(_size(path)[0])
+    return predictor.object_engine.bytes_per_pixel * height * width
+
+
+def _size(source: Path) -> tuple[tuple[int, int], bool]:
+    """(height, width) of a picture, and whether it is georeferenced."""
+    from segscape.bigimage import open_big_image
+
+    image = open_big_image(source)
+    try:
+        return image.size, image.georeference is not None
+    finally:
+        image.close()
 
 
 def predict_huge_file(
@@ -141,18 +151,13 @@ def predict_huge_file(
         ConfigError: these are two models joined, or ``long_side`` is out of range.
         ImageError, ModelError, ResourceError, InputError: see `segscape.predict.tiling.predict_huge`.
     """
-    from segscape.bigimage import open_big_image
     from segscape.predict.predictor import Predictor, checked_long_side
     from segscape.predict.tiling import predict_huge
 
     if not isinstance(predictor, Predictor):
         raise ConfigError(f"{os.fspath(source)!r} is too large for memory, and two models are not joined by tiles")
     longest = checked_long_side(long_side)
-    image = open_big_image(source)
-    try:
-        size, placed = image.size, image.georeference is not None
-    finally:
-        image.close()
+    size, placed = _size(source)
     base = folder / safe_stem(stem)
     result = predict_huge(
         predictor,

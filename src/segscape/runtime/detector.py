@@ -35,11 +35,12 @@ class SplitDetector:
         self._features, self._boxes, self._masks = (load(graph.parts[part]) for part in (FEATURES, BOXES, MASKS))
         self._anchors = [np.array(level, np.float32) for level in graph.plan.anchors]
         self.name, self.concurrency = self._features.name, self._features.concurrency
+        self.bytes_per_pixel = graph.plan.bytes_per_pixel
 
     def detect(self, batch: np.ndarray) -> Detections:
         """As `ObjectEngine` says; from any thread, and from `concurrency` of them at once."""
         plan, size = self.plan, (batch.shape[2], batch.shape[3])
-        check_objects_fit(plan.bytes_per_pixel, size)
+        check_objects_fit(self.bytes_per_pixel, size)
         images = _padded(batch, plan.multiple)
         padded = (images.shape[2], images.shape[3])
         with self._features.run(images, size) as found:

@@ -67,10 +67,12 @@ class ObjectEngine(Protocol):
     Attributes:
         name: of the runtime and device.
         concurrency: as of an `Engine`.
+        bytes_per_pixel: of the input, about, that finding objects takes at its peak.
     """
 
     name: str
     concurrency: int
+    bytes_per_pixel: float
 
     def detect(self, batch: np.ndarray) -> Detections:
         """The objects of one image, (1, 3, H, W) float32, normalised RGB, any H, W ≥ 1.

@@ -11,6 +11,7 @@ from segscape.errors import ResourceError
 # glibc's malloc.h
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 _STEP = 256 * 2**20
+_GROUP = Path("/sys/fs/cgroup")
 
 
 def keep_freed_memory() -> bool:
@@ -33,12 +34,20 @@ def keep_freed_memory() -> bool:
 
 
 def available_bytes() -> int | None:
-    """Memory that new allocations can have without swapping, as Linux counts it; None where it does not say."""
+    """Memory that new allocations can have without swapping, as Linux counts it; None where it does not say.
+
+    A container's limit (cgroup v2) counts, where it has one.
+    """
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+        free = 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
     except (OSError, ValueError, IndexError, StopIteration):
         return None
+    try:
+        most, used = (int((_GROUP / f"memory.{what}").read_text("ascii")) for what in ("max", "current"))
+    except (OSError, ValueError):  # "max" where it has no limit
+        return free
+    return min(free, max(0, most - used))
 
 
 def check_objects_fit(bytes_per_pixel: float, size: tuple[int, int]) -> None:

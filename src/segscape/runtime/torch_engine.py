@@ -111,12 +111,12 @@ class TorchDetector:
     def __init__(self, model: MaskRCNN, device: str = "auto") -> None:
         self.device = pick_device(device)
         self.model = model.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.name = f"torch {self.device} f32"
+        self.name, self.bytes_per_pixel = f"torch {self.device} f32", self.model.bytes_per_pixel
 
     @torch.inference_mode()
     def detect(self, batch: np.ndarray) -> Detections:
         if self.device.type == "cpu":
-            check_objects_fit(self.model.bytes_per_pixel, (batch.shape[2], batch.shape[3]))
+            check_objects_fit(self.bytes_per_pixel, (batch.shape[2], batch.shape[3]))
         with _memory_told(self.device, batch):
             x = torch.from_numpy(batch).to(self.device).contiguous(memory_format=torch.channels_last)
             found = {key: value.cpu().numpy() for key, value in self.model.detect(x)[0].items()}
