@@ -1,19 +1,23 @@
 """From a bundle to a folder in int8, or to a refusal."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from segscape.data import open_dataset
 from segscape.errors import DataError
 from segscape.export import gate, int8
-from segscape.export.folder import read_exported_card
+from segscape.export.folder import read_exported, read_exported_card
 from segscape.export.gate import Comparison, Limits, Row
 from segscape.image import read_image
 from segscape.models.reading import read_card
 from segscape.predict.predictor import Predictor
 from segscape.runtime.choose import open_engine
+from segscape.runtime.detector_graphs import PARTS, DetectorGraph
 from segscape.runtime.openvino_engine import OpenVINOEngine
 
 
@@ -111,11 +115,54 @@ def test_few_images_are_picked_and_always_the_same(make_mask_folder, monkeypatch
     assert picked != [item.name for item in int8._pick(dataset, "train", 1)]
 
 
-@pytest.mark.parametrize(
-    ("model", "to", "says"),
-    [("{bundle}", "onnx", "goes with --to openvino"), ("{objects}", "openvino", "finds objects")],
-)
-def test_what_cannot_be_in_int8(run, tiny_bundle, tiny_objects, make_mask_folder, model, to, says):
-    model = model.format(bundle=tiny_bundle, objects=tiny_objects)
-    code, _, err = run("export", model, "--to", to, "--int8", make_mask_folder(train=2, val=1), "--out", "x")
-    assert (code, says in err) == (2, True)
+def test_of_a_large_image_the_middle_is_enough(monkeypatch):
+    monkeypatch.setattr(int8, "_CALIBRATION_SIDE", 4)
+    batch = np.arange(3 * 3 * 8).reshape(1, 3, 3, 8)
+    np.testing.assert_array_equal(int8._middle(batch), batch[:, :, :, 2:6])
+
+
+def test_onnx_is_refused(run, tiny_bundle, make_mask_folder):
+    data = make_mask_folder(train=2, val=1)
+    code, _, err = run("export", tiny_bundle, "--to", "onnx", "--int8", data, "--out", "x")
+    assert (code, "goes with --to openvino" in err) == (2, True)
+
+
+def test_a_detector_is_in_int8_in_all_its_parts(run, tiny_objects, make_numbered, make_photo, monkeypatch):
+    data = f"numbered:{make_numbered(train=2, val=1)}"
+    allow(monkeypatch, False, True)
+    monkeypatch.setattr(int8.QuantizedNetwork, "rank", lambda self, _: list(self.layers))  # of 80 layers it takes long
+    code, out, _ = run("export", tiny_objects, "--to", "openvino", "--int8", data, "--out", "x", "--json", "--quiet")
+    assert code == 0
+    said = json.loads(out)["int8"]
+    kept = said["kept_layers"]
+    assert kept
+    assert all(name.startswith("features/") for name in kept), kept
+    graph = read_exported(Path("x")).graph
+    assert isinstance(graph, DetectorGraph)
+    assert {part: part_graph.multiple for part, part_graph in graph.parts.items()} == {
+        part: graph.plan.multiple if part == "features" else 1 for part in PARTS
+    }
+    for part in PARTS:
+        assert "FakeQuantize" in Path(f"x/{part}.xml").read_text(), part
+
+    photo = make_photo("a.png")
+    batch = read_exported_card(Path("x"))[0].preprocess.batch(read_image(photo).pixels)
+    original = open_engine(tiny_objects, "openvino", precision="f32").engine.detect(batch)
+    found = open_engine(Path("x"), precision="f32").engine.detect(batch)
+    assert len(found.scores) == len(original.scores) > 0
+    assert 1e-7 < np.abs(found.scores - original.scores).max() < 0.05
+    code, _, err = run("predict", photo, "--model", "x", "--out", "masks")
+    assert (code, err) == (0, "")
+
+
+def test_a_detector_that_loses_average_precision_is_refused(run, tiny_objects, make_numbered, monkeypatch, tmp_path):
+    data = f"numbered:{make_numbered(train=2, val=1)}"
+    measured, scores = int8.measure, iter([0.500, 0.489])
+    monkeypatch.setattr(int8, "measure", lambda *given: replace(measured(*given), map_mask=next(scores)))
+    monkeypatch.setattr(int8, "_KEPT_SHARES", (0.0,))
+    monkeypatch.setattr(
+        int8, "QuantizedNetwork", lambda graph, *_: SimpleNamespace(layers=(), keeping=lambda kept, folder: graph)
+    )
+    code, out, err = run("export", tiny_objects, "--to", "openvino", "--int8", data, "--out", "x", "--quiet")
+    assert (code, "too much" in out, "nothing was written" in err) == (1, True, True)
+    assert not (tmp_path / "x").exists()

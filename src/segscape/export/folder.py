@@ -24,7 +24,7 @@ from segscape.errors import ConfigError, InputError, ModelError, ResourceError
 from segscape.files import explain_os_error, write_bytes, write_text
 from segscape.models.card import ModelCard, strict_json
 from segscape.models.reading import read_card
-from segscape.runtime.detector_graphs import PARTS, DetectorGraph, DetectorPlan
+from segscape.runtime.detector_graphs import FEATURES, PARTS, DetectorGraph, DetectorPlan
 from segscape.runtime.graphs import Graph
 from segscape.runtime.onnx_format import refuse_external_data
 from segscape.runtime.openvino_core import openvino_core
@@ -168,8 +168,10 @@ def read_exported(folder: Path) -> Exported:
     """
     card, said = read_exported_card(folder)
     if card.task == "instance":
-        parts = {part: _read_graph(folder, part, said, 1, 1) for part in PARTS}
-        return Exported(DetectorGraph(parts, DetectorPlan.from_dict(said["plan"])), card, said["kind"])
+        plan = DetectorPlan.from_dict(said["plan"])
+        multiples = {part: plan.multiple if part == FEATURES else 1 for part in PARTS}
+        parts = {part: _read_graph(folder, part, said, multiple, 1) for part, multiple in multiples.items()}
+        return Exported(DetectorGraph(parts, plan), card, said["kind"])
     return Exported(_read_graph(folder, _WHOLE[0], said, said["multiple"], said["stride"]), card, said["kind"])
 
 

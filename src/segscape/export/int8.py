@@ -12,22 +12,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segscape.data.sample import UNLABELLED_SPLITS
-from segscape.errors import ConfigError, DataError
+from segscape.errors import DataError
 from segscape.export.gate import Comparison, Limits, compare, measure
-from segscape.export.quantize import Quantized, quantize, save
+from segscape.export.network import QuantizedNetwork, open_graph
 from segscape.image import read_image
 from segscape.models.reading import read_card
 from segscape.predict.predictor import Predictor
-from segscape.runtime.graphs import Graph, bundle_graph
-from segscape.runtime.openvino_engine import OpenVINOEngine
+from segscape.runtime.choose import graph_of
 
 if TYPE_CHECKING:
     from segscape.data.sample import Dataset, Item
+    from segscape.export.network import Layer
     from segscape.export.quantize import Progress
+    from segscape.runtime.detector_graphs import DetectorGraph
+    from segscape.runtime.graphs import Graph
 
 CALIBRATION_IMAGES = 100
 """At most so many; more changed nothing that could be measured."""
-_RANKING_IMAGES = 2
+_CALIBRATION_SIDE = 640
+"""Pixels: of larger images the middle. NNCF holds the outputs of all layers; of 1638 × 1638 pixels they took 12 GB."""
 _KEPT_SHARES = (0.0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
 """Of the layers, kept out of int8 in turn until the gate is passed."""
 
@@ -37,16 +40,16 @@ class Int8Model:
     """What `quantized` made.
 
     Attributes:
-        graph: of the quantised network, OpenVINO's.
+        graph: of the quantised network, OpenVINO's; of a detector those of its parts.
         comparison: with the original; passed, or of the last attempt.
-        kept: names of the layers that are not in int8, the most sensitive first.
+        kept: the layers that are not in int8, the most sensitive first.
         num_layers: of the network.
         said: how it was made, for the exported model's card.
     """
 
-    graph: Graph
+    graph: Graph | DetectorGraph
     comparison: Comparison
-    kept: tuple[str, ...]
+    kept: tuple[Layer, ...]
     num_layers: int
     said: dict[str, Any]
 
@@ -69,33 +72,26 @@ def quantized(
         progress: see `segscape.export.quantize.Progress`.
 
     Raises:
-        ConfigError: NNCF or OpenVINO is missing, or a model that finds objects by boxes.
+        ConfigError: NNCF or OpenVINO is missing.
         ModelError: the network cannot be quantised.
         DataError: the data set has no images to calibrate or to judge on, or other classes.
     """
     card, limits = read_card(path), limits or Limits()
-    if card.task != "semantic":
-        raise ConfigError(f"model {card.name!r} finds objects by boxes; int8 is for models that give label maps")
-    graph = bundle_graph(path)
+    graph = graph_of(path, card)
     learn, judge = _splits(dataset)
     items = _pick(dataset, learn, seed)
-    model = graph.model()
-    assert isinstance(model, bytes)
-
-    def batch(item: Item) -> np.ndarray:
-        return graph.padded(card.preprocess.batch(read_image(item.image).pixels))
-
+    batches = (_middle(card.preprocess.batch(read_image(item.image).pixels)) for item in items)
     with tempfile.TemporaryDirectory() as name:
-        original = Predictor(OpenVINOEngine(graph, precision="f32"), card)
+        original = Predictor(open_graph(graph, precision="f32"), card)
         before = measure(original, dataset, judge, progress)
-        network = quantize(model, map(batch, items), len(items), progress)
-        order: list[str] = []
+        network = QuantizedNetwork(graph, batches, len(items), progress)
+        order: list[Layer] = []
         for attempt, share in enumerate(_KEPT_SHARES):
             if share and not order:
-                order = [layer for layer, _ in network.rank([batch(i) for i in items[:_RANKING_IMAGES]], progress)]
+                order = network.rank(progress)
             kept = tuple(order[: max(attempt, round(share * len(order)))])
-            candidate = _graph(network, kept, graph, Path(name) / str(attempt))
-            engine = OpenVINOEngine(candidate, cache=False)
+            candidate = network.keeping(kept, Path(name) / str(attempt))
+            engine = open_graph(candidate, cache=False)
             after = measure(Predictor(engine, card), dataset, judge, progress)
             comparison = compare(before, after, limits)
             if comparison.passed:
@@ -116,16 +112,16 @@ def quantized(
                 "before": original.engine_name,
                 "after": engine.name,
             },
-            "kept_layers": list(kept),
+            "kept_layers": [str(layer) for layer in kept],
             "int8_layers": len(network.layers) - len(kept),
         }
         yield Int8Model(candidate, comparison, kept, len(network.layers), said)
 
 
-def _graph(network: Quantized, kept: tuple[str, ...], like: Graph, folder: Path) -> Graph:
-    folder.mkdir()
-    file = save(network.keeping(kept), folder)
-    return Graph("openvino", lambda: file, like.multiple, like.stride, f"{like.key} int8 {kept}")
+def _middle(batch: np.ndarray) -> np.ndarray:
+    height, width = batch.shape[2:]
+    top, left = (max(0, (side - _CALIBRATION_SIDE) // 2) for side in (height, width))
+    return batch[:, :, top : top + _CALIBRATION_SIDE, left : left + _CALIBRATION_SIDE]
 
 
 def _splits(dataset: Dataset) -> tuple[str, str]:

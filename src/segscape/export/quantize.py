@@ -69,7 +69,7 @@ class Quantized:
         """The layers by the error that each one alone in int8 makes at the outputs, largest first.
 
         Args:
-            inputs: (N, 3, H, W) float32 each; a few suffice.
+            inputs: as of `quantize`; a few suffice.
             progress: see `Progress`.
 
         Returns:
@@ -88,7 +88,7 @@ def quantize(model: bytes, inputs: Iterable[np.ndarray], num: int, progress: Pro
 
     Args:
         model: its bytes.
-        inputs: what it is calibrated on, (N, 3, H, W) float32 each, sizes may differ. Read once.
+        inputs: what it is calibrated on, float32, one network input each, sizes may differ. Read once.
         num: so many of them.
         progress: see `Progress`.
 
