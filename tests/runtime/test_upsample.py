@@ -50,6 +50,47 @@ def test_compiled_and_numpy_give_the_same_bits(size, grid, num_classes, spread, 
     np.testing.assert_array_equal(logits, before)
 
 
+@settings(deadline=None, max_examples=60)
+@given(
+    grid=st.tuples(st.integers(1, 7), st.integers(1, 8)),
+    step=st.tuples(st.floats(0.4, 9), st.floats(0.4, 9)),
+    num_classes=st.sampled_from([1, 2, 5, 300]),
+    spread=st.sampled_from([0.0, 1e-6, 1.0, 60.0]),
+    whole_numbers=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_labels_without_confidence_are_the_same_bits(grid, step, num_classes, spread, whole_numbers, seed):
+    coarse = random_logits(num_classes, (2, 2), seed, spread) + random_logits(num_classes, (1, 1), seed)
+    logits = coarse.repeat(4, 1).repeat(4, 2)[:, : grid[0], : grid[1]]  # some cells hold one class, others more
+    if whole_numbers:
+        logits = np.round(logits)
+    logits += random_logits(num_classes, logits.shape[1:], seed, 1e-6)
+    size = [max(1, round(n * s)) for n, s in zip(logits.shape[1:], step, strict=True)]
+    for rows in ((0, size[0]), (size[0] // 3, size[0] // 3 + 1)):
+        expected = with_kernels(classify_numpy, classify_band, logits, step, rows, size[1])[0]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(classify_numpy, "_CELL_PIXELS", 0)
+            patch.setattr(classify_numpy, "_STRIP_VALUES", 40)
+            labels, _ = with_kernels(classify_numpy, classify_band, logits, step, rows, size[1], confidence=False)
+        np.testing.assert_array_equal(labels, expected)
+
+
+def test_only_cells_of_more_than_one_class_are_interpolated():
+    logits = np.zeros((3, 4, 5), np.float32)
+    logits[1, :, 3:] = 8
+    logits[2, :, 1:3] = 4
+    logits[0, 3, 0] = 1
+    leading, plain = classify_numpy._plain_cells(logits, np.dtype(np.uint8))
+    assert leading.tolist() == [[0, 2, 2, 1, 1]] * 4
+    assert plain.tolist() == [[False, True, False, True, True]] * 4  # of two equal classes none leads
+    logits[0, :, 0] = 1
+    assert classify_numpy._plain_cells(logits, np.dtype(np.uint8))[1][:, 0].tolist() == [False] * 4
+    assert classify_numpy._plain_cells(logits[:, :, :1], np.dtype(np.uint8))[1].all()
+    for low, high in [(0, 1e-40), (5, 5 + 2e-6), (-5 - 2e-6, -5)]:
+        near = np.float32([low, high, low]).reshape(3, 1, 1)
+        assert not classify_numpy._plain_cells(near, np.dtype(np.uint8))[1].any()
+
+
 @pytest.mark.parametrize("kernels", [classify_kernels, classify_numpy])
 @pytest.mark.parametrize("scale", [1, 2, 4, 8, 3])
 def test_labels_and_probabilities_are_those_of_torch(kernels, scale):

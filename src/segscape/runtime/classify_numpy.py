@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+_CELL_PIXELS = 16  # of the image for a score, from which on it pays to look at the scores first
 _STRIP_VALUES = 100_000  # upsampled scores held at once: with what is made of them, what fits in a core's cache
 _F = np.float32
 _LOG2_E, _LN2_HIGH, _LN2_LOW = _F(1.4426950408889634), _F(0.693359375), _F(-2.12194440e-4)
@@ -23,19 +24,88 @@ def classify(
     confidence: np.ndarray,
 ) -> None:
     """See `segscape.runtime.classify_kernels.classify`."""
+    if not confidence.size and labels.size >= _CELL_PIXELS * logits.shape[1] * logits.shape[2]:
+        _classify_cells(logits, upper, down, left, across, labels)
+        return
     for rows, strip in upsampled(logits, upper, down, left, across):
-        best, here = strip[0].copy(), labels[rows]
-        higher, number = np.empty(best.shape, np.uint8), np.empty(best.shape, labels.dtype)
-        here[...] = 0
-        for c in range(1, len(strip)):
-            # Classes come in rising order, so the last that was higher than all before has the largest number.
-            np.greater(strip[c], best, out=higher.view(bool))
-            np.multiply(higher, labels.dtype.type(c), out=number)
-            np.maximum(here, number, out=here)
-            np.maximum(best, strip[c], out=best)
+        best, labels[rows] = _highest(strip, labels.dtype)
         if confidence.size:
-            strip -= best
-            np.divide(_F(1), _total(exponential(strip)), out=confidence[rows])
+            confidence[rows] = _shares(strip, best)
+
+
+def confidence_at(
+    logits: np.ndarray, upper: np.ndarray, down: np.ndarray, left: np.ndarray, across: np.ndarray
+) -> np.ndarray:
+    """The confidences that `classify` gives, (N,) float32, of N pixels anywhere: all arguments but the first (N,)."""
+    lower, right = np.minimum(upper + 1, logits.shape[1] - 1), np.minimum(left + 1, logits.shape[2] - 1)
+    out = np.empty(len(upper), np.float32)
+    per_strip = max(1, _STRIP_VALUES // len(logits))
+    for start in range(0, len(upper), per_strip):
+        some = slice(start, start + per_strip)
+        weight, x0, x1 = across[some], left[some], right[some]
+        above = logits[:, upper[some], x0] * (1 - weight) + logits[:, upper[some], x1] * weight
+        below = logits[:, lower[some], x0] * (1 - weight) + logits[:, lower[some], x1] * weight
+        strip = above * (1 - down[some]) + below * down[some]
+        out[some] = _shares(strip, strip.max(axis=0))
+    return out
+
+
+def _classify_cells(
+    logits: np.ndarray, upper: np.ndarray, down: np.ndarray, left: np.ndarray, across: np.ndarray, labels: np.ndarray
+) -> None:
+    """The labels of `classify`, interpolating only where they are not plain from the scores around.
+
+    Between four scores of which one class leads in all, it leads everywhere: what is interpolated is a convex
+    combination of the four, and of each other class with the same weights.
+    """
+    held = logits[:, upper[0] : upper[-1] + 2]
+    leading, plain = _plain_cells(held, labels.dtype)
+    starts = np.flatnonzero(np.diff(upper, prepend=-1))
+    for y0, y1 in zip(starts, [*starts[1:], len(upper)], strict=True):
+        row = upper[y0] - upper[0]
+        labels[y0:y1] = leading[row].take(left)
+        columns = np.flatnonzero(~plain[row].take(left))
+        if len(columns):
+            among = upsampled(logits, upper[y0:y1], down[y0:y1], left[columns], across[columns])
+            labels[y0:y1, columns] = np.concatenate([_highest(strip, labels.dtype)[1] for _, strip in among])
+
+
+def _plain_cells(logits: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """For each score the class that leads there, and whether it leads at the next ones right and below too, (h, w).
+
+    It leads if it is higher than each other class by more than interpolating both may round away: products of weights
+    and scores are rounded at most six times on the way, by 2⁻²⁴ of the highest score each, or to zero.
+    """
+    best, second = logits[0].copy(), np.full(logits.shape[1:], -np.inf, np.float32)
+    for scores in logits[1:]:
+        np.maximum(second, np.minimum(best, scores), out=second)
+        np.maximum(best, scores, out=best)
+    leading = logits.argmax(axis=0).astype(dtype)
+    plain = best - second > 2.0**-19 * np.abs(logits).max() + 1e-30
+    for axis in (0, 1):
+        after = np.minimum(np.arange(leading.shape[axis]) + 1, leading.shape[axis] - 1)
+        same = leading == leading.take(after, axis)
+        plain = plain & plain.take(after, axis) & same
+    return leading, plain
+
+
+def _highest(strip: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """The highest score of each pixel and its class, of equal ones the lowest, from scores (C, rows, W)."""
+    best, label = strip[0].copy(), np.zeros(strip.shape[1:], dtype)
+    higher, number = np.empty(best.shape, np.uint8), np.empty(best.shape, dtype)
+    for c in range(1, len(strip)):
+        # Classes come in rising order, so the last that was higher than all before has the largest number.
+        np.greater(strip[c], best, out=higher.view(bool))
+        np.multiply(higher, dtype.type(c), out=number)
+        np.maximum(label, number, out=label)
+        np.maximum(best, strip[c], out=best)
+    return best, label
+
+
+def _shares(strip: np.ndarray, best: np.ndarray) -> np.ndarray:
+    """The probability of the highest class of each pixel; scores (C, …) are written over."""
+    strip -= best
+    return _F(1) / _total(exponential(strip))
 
 
 def probabilities(
