@@ -8,7 +8,9 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from segscape.errors import InputError
 from segscape.labels import Label, LabelSet
+from segscape.predict import regions as regions_module
 from segscape.predict.regions import regions_from_label_map
+from segscape.runtime.inference import SampledConfidence, Scores, classify
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # other work may slow us
 LABELS = LabelSet("abc", tuple(Label(name, (0, 0, 0)) for name in "abc"))
@@ -55,6 +57,30 @@ def test_the_score_is_the_mean_confidence():
     confidence = np.array([[0.5, 1.0, 0.25], [0.0, 0.75, 0.125]], np.float32)
     regions = regions_from_label_map(labels("aab", "-ab"), LABELS, confidence)
     assert [(r.label, r.score) for r in regions] == [(0, 0.75), (1, 0.1875)]
+
+
+@pytest.mark.parametrize("every", [1, 2, 5])
+@pytest.mark.parametrize("at_once", [7, 2**20])
+@pytest.mark.parametrize("few", [1, 9, 10**6])
+def test_a_sampled_score_is_the_mean_of_a_lattice_or_of_all_pixels(monkeypatch, few, at_once, every):
+    monkeypatch.setattr(regions_module, "_FEW_POINTS", few)
+    monkeypatch.setattr(regions_module, "_PIXELS_AT_ONCE", at_once)
+    logits = np.random.default_rng(3).normal(size=(3, 5, 4)).astype(np.float32)
+    scores = Scores(logits, (9.0, 11.0), (45, 44))
+    label_map, confidence = classify(scores)
+    assert confidence is not None
+    label_map[:8, :13] = 255
+    label_map[20, 20], label_map[22, 22] = 2, 1  # on no lattice, and on that of 5
+    regions = regions_from_label_map(label_map, LABELS, SampledConfidence(scores, every))
+    assert len(regions) > 4
+    on_lattice = np.zeros(label_map.shape, bool)
+    on_lattice[every // 2 :: every, every // 2 :: every] = True
+    for region in regions:
+        x0, y0, x1, y1 = region.box
+        mask, points = region.mask.to_dense(), on_lattice[y0:y1, x0:x1]
+        taken = mask & points if (mask & points).sum() >= few else mask
+        expected = confidence[y0:y1, x0:x1][taken].mean(dtype=np.float64)
+        np.testing.assert_allclose(region.score, expected, rtol=1e-12)
 
 
 def test_a_score_does_not_leave_0_to_1_by_rounding():
@@ -108,6 +134,11 @@ def test_label_sets_around_the_limits_of_uint8(num):
         (np.zeros((2, 2, 1), np.uint8), None, r"\(2, 2, 1\)"),
         (np.zeros((0, 2), np.uint8), None, r"\(0, 2\)"),
         (np.zeros((2, 3), np.uint8), np.zeros((3, 2), np.float32), "confidence of shape"),
+        (
+            np.zeros((2, 3), np.uint8),
+            SampledConfidence(Scores(np.zeros((3, 1, 1), np.float32), (3.0, 2.0), (3, 2)), 1),
+            "confidence of shape",
+        ),
     ],
 )
 def test_maps_that_are_refused(label_map, confidence, says):

@@ -29,7 +29,9 @@ class Region:
         id: 1, 2, 3, … unique within its segmentation.
         label: class id in the segmentation's label set.
         score: 0…1: for a piece of stuff the mean confidence over its pixels, for an object the detector's
-            score; None when the model gave no confidence.
+            score; None when the model gave no confidence. If the image has k ≥ 2 times the pixels a side of what the
+            network saw, and the confidence itself is not asked for, the mean is over every k-th pixel of every k-th
+            row, k rounded down; of a piece that holds fewer than 256 of them it is over all its pixels.
         box: (x0, y0, x1, y1), integer pixels of the whole image, half-open: x0 ≤ x < x1.
         area_px: number of pixels in the mask.
         mask: run lengths cropped to ``box``.

@@ -136,6 +136,19 @@ def test_confidence_and_image_only_if_asked_for(tiny_predictor):
         assert region.score == pytest.approx(full.confidence[y0:y1, x0:x1][mask].mean(), abs=1e-5)
 
 
+def test_scores_of_pieces_in_a_large_photo_are_near_the_mean_confidence(tiny_predictor):
+    rng = np.random.default_rng(0)
+    pixels = cv2.resize(rng.integers(0, 256, (12, 16, 3), np.uint8), (640, 480), interpolation=cv2.INTER_CUBIC)
+    for long_side, same in ((160, False), (320, False), (321, True), (640, True)):
+        quick = tiny_predictor.predict(pixels, long_side=long_side)
+        exact = tiny_predictor.predict(pixels, long_side=long_side, confidence=True)
+        np.testing.assert_array_equal(quick.label_map, exact.label_map)
+        assert [(r.label, r.box) for r in quick.regions] == [(r.label, r.box) for r in exact.regions]
+        scores = np.array([[r.score for r in result.regions] for result in (quick, exact)])
+        np.testing.assert_allclose(scores[0], scores[1], atol=0 if same else 0.02)
+        assert same == (scores[0] == scores[1]).all()
+
+
 @pytest.mark.parametrize(
     ("options", "decoded", "seen"),
     [

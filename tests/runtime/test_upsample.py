@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segscape.runtime import classify_kernels, classify_numpy, upsample
-from segscape.runtime.upsample import classify_band, probabilities_band
+from segscape.runtime.upsample import classify_band, confidence_at, confidence_lattice, probabilities_band
 
 
 def random_logits(num_classes, grid, seed=0, spread=4.0):
@@ -133,6 +133,20 @@ def test_bands_are_cut_from_the_whole(monkeypatch, threads, step):
         np.testing.assert_array_equal(band[0], labels[y0:y1])
         np.testing.assert_array_equal(band[1], confidence[y0:y1])
         np.testing.assert_array_equal(probabilities_band(logits, step, (y0, y1), width), full[:, y0:y1])
+
+
+@pytest.mark.parametrize("kernels", [classify_kernels, classify_numpy])
+@pytest.mark.parametrize(("step", "every"), [((4.0, 4.0), 1), ((17.3, 5.1), 4), ((17.3, 5.1), 5)])
+def test_confidences_of_some_pixels_are_cut_from_the_whole(monkeypatch, kernels, step, every):
+    monkeypatch.setattr(classify_numpy, "_STRIP_VALUES", 999)
+    logits = random_logits(5, (9, 8))
+    size = (round(9 * step[0]), round(8 * step[1]))
+    _, whole = classify_band(logits, step, (0, size[0]), size[1])
+    lattice = with_kernels(kernels, confidence_lattice, logits, step, size, every)
+    np.testing.assert_array_equal(lattice, whole[every // 2 :: every, every // 2 :: every])
+    y, x = np.random.default_rng(0).integers(0, size, (1500, 2)).T
+    np.testing.assert_array_equal(confidence_at(logits, step, size, y, x), whole[y, x])
+    assert confidence_at(logits, step, size, y[:0], x[:0]).shape == (0,)
 
 
 def test_some_score_rows_are_enough_for_some_image_rows():

@@ -21,7 +21,14 @@ from segscape.refine.scores import refine_scores, working_size
 from segscape.refine.watershed import objects_from_probabilities
 from segscape.result import Segmentation
 from segscape.runtime.engine import Engine, ObjectEngine
-from segscape.runtime.inference import classify, probabilities, run_network, tta_scales
+from segscape.runtime.inference import (
+    SampledConfidence,
+    classify,
+    lattice_spacing,
+    probabilities,
+    run_network,
+    tta_scales,
+)
 
 if TYPE_CHECKING:
     from segscape.models.card import ModelCard
@@ -135,7 +142,8 @@ class Predictor:
                 "model" does what the card says, which holds for the model's own ``long_side`` alone: at another one it
                 does not. Parameters may also be given themselves.
             min_score: 0…1, objects of a lower score are left out; "model" is what its card says (0.5 if nothing).
-            confidence: keep the probability of each pixel's class, (H, W) float32.
+            confidence: keep the probability of each pixel's class, (H, W) float32. Without it, the scores of pieces in
+                photos much larger than what the network sees are means over fewer pixels (`Region`).
             keep_image: keep the image, which `Segmentation.plot` and `save` draw on. A file that need not be kept is
                 decoded no larger than the network can use (`reader`).
             max_pixels: larger images are refused before they are decoded.
@@ -247,9 +255,11 @@ class Predictor:
                 },
                 single_objects=True,
             )
-        label_map, probability = classify(scores)
+        every = 1 if confidence else lattice_spacing(scores.size, preprocess.network_size(scores.size))
+        label_map, probability = classify(scores, confidence=every == 1)
         labelled = time.perf_counter()
-        regions = regions_from_label_map(label_map, self.card.label_set, probability)
+        sure = probability if every == 1 else SampledConfidence(scores, every)
+        regions = regions_from_label_map(label_map, self.card.label_set, sure)
         end = time.perf_counter()
         return Segmentation(
             size=scores.size,

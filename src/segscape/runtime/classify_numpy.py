@@ -24,13 +24,21 @@ def classify(
     confidence: np.ndarray,
 ) -> None:
     """See `segscape.runtime.classify_kernels.classify`."""
-    if not confidence.size and labels.size >= _CELL_PIXELS * logits.shape[1] * logits.shape[2]:
+    if not confidence.size and cells_pay(logits, labels):
         _classify_cells(logits, upper, down, left, across, labels)
         return
     for rows, strip in upsampled(logits, upper, down, left, across):
         best, labels[rows] = _highest(strip, labels.dtype)
         if confidence.size:
             confidence[rows] = _shares(strip, best)
+
+
+def cells_pay(logits: np.ndarray, labels: np.ndarray) -> bool:
+    """Whether the image is so much larger than the scores that labels without confidences are made cell by cell.
+
+    Then numpy is quicker than loops compiled for every pixel.
+    """
+    return labels.size >= _CELL_PIXELS * logits.shape[1] * logits.shape[2]
 
 
 def confidence_at(

@@ -10,7 +10,7 @@ import numpy as np
 from segscape.errors import ConfigError, ModelError
 from segscape.preprocess import Preprocess
 from segscape.runtime.engine import Engine
-from segscape.runtime.upsample import classify_band, probabilities_band
+from segscape.runtime.upsample import classify_band, confidence_at, confidence_lattice, probabilities_band
 
 TTA_SCALES = (0.75, 1.0, 1.25)
 TTA_KINDS = ("flip", "scale")
@@ -30,6 +30,35 @@ class Scores:
     logits: np.ndarray
     step: tuple[float, float]
     size: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SampledConfidence:
+    """The confidences of `classify`, computed only where they are asked for.
+
+    Attributes:
+        scores: of the image.
+        every: pixels of the image between the points of the lattice, in rows and columns.
+    """
+
+    scores: Scores
+    every: int
+
+    def lattice(self) -> np.ndarray:
+        """At pixels (every // 2 + i·every, every // 2 + j·every) of the image, (rows, columns) float32, 0…1."""
+        return confidence_lattice(self.scores.logits, self.scores.step, self.scores.size, self.every)
+
+    def at(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """At pixels of the image, (N,) float32, 0…1; ``y`` and ``x`` (N,) int64."""
+        return confidence_at(self.scores.logits, self.scores.step, self.scores.size, y, x)
+
+
+def lattice_spacing(size: tuple[int, int], seen: tuple[int, int]) -> int:
+    """Image pixels, at least 1, between lattice points as dense as what the network saw of an image of ``size``.
+
+    Both are (height, width).
+    """
+    return max(1, min(size[0] // seen[0], size[1] // seen[1]))
 
 
 def run_network(

@@ -13,6 +13,7 @@ from types import ModuleType
 import numpy as np
 
 from segscape.refine.threads import over
+from segscape.runtime import classify_numpy
 
 _NUMPY_VALUES = 250_000_000  # scores that numpy upsamples in less time than numba takes to start and load its loops
 _values_by_numpy = 0
@@ -48,11 +49,12 @@ def classify_band(
         float32 in 0…1, or None if not asked for.
     """
     logits = np.ascontiguousarray(logits)
-    places = _places(logits, step, rows, (first, first + width), (top, left))
+    upper, down, before, across = _places(logits, step, rows, (first, first + width), (top, left))
     size = (rows[1] - rows[0], width)
     labels = np.empty(size, np.uint8 if len(logits) <= 256 else np.uint16)
     probability = np.empty(size if confidence else (size[0], 0), np.float32)
-    kernels, (upper, down, before, across) = _kernels(len(logits) * labels.size), places
+    by_cells = not confidence and classify_numpy.cells_pay(logits, labels)
+    kernels = classify_numpy if by_cells else _kernels(len(logits) * labels.size)
 
     def some(y0: int, y1: int) -> None:
         part = slice(y0, y1)
@@ -60,6 +62,30 @@ def classify_band(
 
     over(size[0], some, least=1 + _BAND_VALUES // (len(logits) * width))
     return labels, probability if confidence else None
+
+
+def confidence_lattice(logits: np.ndarray, step: tuple[float, float], size: tuple[int, int], every: int) -> np.ndarray:
+    """The confidences of `classify_band` at each ``every``-th pixel of an image of ``size`` (H, W), both ways.
+
+    Returns:
+        (⌈(H − every // 2) / every⌉, …) float32; the first is that of pixel (every // 2, every // 2).
+    """
+    logits = np.ascontiguousarray(logits)
+    upper, down, left, across = (
+        part[every // 2 :: every] for part in _places(logits, step, (0, size[0]), (0, size[1]))
+    )
+    shape = (len(upper), len(left))
+    labels, out = np.empty(shape, np.uint8 if len(logits) <= 256 else np.uint16), np.empty(shape, np.float32)
+    _kernels(len(logits) * out.size).classify(logits, upper, down, left, across, labels, out)
+    return out
+
+
+def confidence_at(
+    logits: np.ndarray, step: tuple[float, float], size: tuple[int, int], y: np.ndarray, x: np.ndarray
+) -> np.ndarray:
+    """The confidences of `classify_band` at some pixels of an image of ``size`` (H, W), (N,) float32; y, x: (N,)."""
+    upper, down, left, across = _places(logits, step, (0, size[0]), (0, size[1]))
+    return classify_numpy.confidence_at(logits, upper[y], down[y], left[x], across[x])
 
 
 def probabilities_band(
@@ -85,8 +111,6 @@ def probabilities_band(
 def _kernels(num_values: int) -> ModuleType:
     """Compiled loops; the twin in numpy, whose results are the same, while that is quicker than importing numba."""
     global _values_by_numpy
-    from segscape.runtime import classify_numpy
-
     if "numba" not in sys.modules and _values_by_numpy + num_values <= _NUMPY_VALUES:
         _values_by_numpy += num_values
         return classify_numpy
@@ -100,7 +124,7 @@ def _places(
     step: tuple[float, float],
     rows: tuple[int, int],
     columns: tuple[int, int],
-    held: tuple[int, int],
+    held: tuple[int, int] = (0, 0),
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """For rows and columns of the image: the score before each, and the weight of the one after it."""
     upper, down = _neighbours(np.arange(*rows), step[0], held[0] + logits.shape[1])
