@@ -16,6 +16,8 @@ from segscape.many_masks import to_coco_counts
 from segscape.masks import RunLengths
 from segscape.polygons import to_polygons_of
 
+_FEW_CLASSES = 32
+
 if TYPE_CHECKING:
     from segscape.image import Image
     from segscape.scene.scene import Scene
@@ -116,10 +118,13 @@ class Segmentation:
         """Pixels of each class that occurs, by English name, in the order of the class ids."""
         if self.label_map is not None:
             num = max(len(self.label_set), int(self.label_map.max()) + 1)
-            # In bands, because bincount makes an int64 copy of what it counts.
+            # In bands, for the cache. With few classes, comparing is quicker than the int64 copy that bincount makes.
             rows = max(1, 2**18 // self.size[1])
-            bands = (self.label_map[y : y + rows].ravel() for y in range(0, self.size[0], rows))
-            counts = sum((np.bincount(band, minlength=num) for band in bands), np.zeros(num, np.int64))
+            counts = np.zeros(num, np.int64)
+            for y in range(0, self.size[0], rows):
+                band = self.label_map[y : y + rows].ravel()
+                few = num <= _FEW_CLASSES
+                counts += [np.count_nonzero(band == i) for i in range(num)] if few else np.bincount(band, minlength=num)
         else:
             counts = np.zeros(len(self.label_set), np.int64)
             for region in self.regions:

@@ -49,8 +49,8 @@ def complain(text: str) -> None:
 
 
 def print_json(document: Any) -> None:
-    json.dump(document, sys.stdout, ensure_ascii=False, allow_nan=False)
-    sys.stdout.write("\n")
+    # Not json.dump, which is not written in C.
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def open_predictor(model: str, panoptic: str, engine: str, *, many: bool = False) -> Predictor | PanopticPredictor:

@@ -10,7 +10,7 @@ from segscape.masks import RunLengths, ranges
 from segscape.result import Region
 from segscape.runtime.inference import SampledConfidence
 
-# For `street` on photos of 12 megapixels, scores differ from the exact mean by 0.0006 on average, 0.007 at most.
+# For `street` on photos of 12 megapixels, scores differ from the exact mean by 0.0006 on average, 0.008 at most.
 _FEW_POINTS = 256
 _PIXELS_AT_ONCE = 2**20
 
@@ -118,17 +118,20 @@ def _pieces(label_map: np.ndarray, label_set: LabelSet) -> np.ndarray:
     if label_map.ndim != 2 or label_map.dtype not in (np.uint8, np.uint16) or not label_map.size:
         raise InputError(f"a label map must be uint8 or uint16 (H, W), got {label_map.dtype} {label_map.shape}")
     num = len(label_set)
+    dtype = np.uint8 if num < 256 else np.uint16
+    # Transposed, so that what comes back lies column by column, as run lengths do.
+    columns = _transposed(label_map)
+    if label_map.max() < num:
+        return cc3d.connected_components(np.add(columns, 1, dtype=dtype), connectivity=8)
     ids = np.arange(np.iinfo(label_map.dtype).max + 1)
     known = (ids < num) | (ids == label_set.ignore_index)
-    if label_map.max() >= num and not (fits := known[label_map]).all():
+    if not (fits := known[label_map]).all():
         y, x = np.argwhere(~fits)[0]
         raise InputError(
             f"label map holds id {label_map[y, x]} (first at x {x}, y {y}), but label set {label_set.name!r} "
             f"has ids 0…{num - 1} and ignore index {label_set.ignore_index}"
         )
-    table = np.where(ids < num, ids + 1, 0).astype(np.uint8 if num < 256 else np.uint16)
-    # Transposed, so that what comes back lies column by column, as run lengths do.
-    return cc3d.connected_components(table[_transposed(label_map)], connectivity=8)
+    return cc3d.connected_components(np.where(ids < num, ids + 1, 0).astype(dtype)[columns], connectivity=8)
 
 
 def _transposed(array: np.ndarray) -> np.ndarray:

@@ -60,7 +60,10 @@ def classify_band(
         part = slice(y0, y1)
         kernels.classify(logits, upper[part], down[part], before, across, labels[part], probability[part])
 
-    over(size[0], some, least=1 + _BAND_VALUES // (len(logits) * width))
+    if by_cells:  # many small steps, which threads would hinder each other in
+        some(0, size[0])
+    else:
+        over(size[0], some, least=1 + _BAND_VALUES // (len(logits) * width))
     return labels, probability if confidence else None
 
 
