@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -14,10 +15,10 @@ from photos import large_photo
 from PIL import Image
 
 TITLE = "One photo in a fresh process"
-ABOUT = """`segscape predict PHOTO --refine none --json` (model `street`: regions, run lengths, polygons, a document
-on stdout), with `--out` (overlay, label map, JSON), and without `--refine none`, which adds the dense CRF that the
-model's card asks for; beside a script that imports torch, loads the same network and weights, runs it eagerly in
-float32 with Pillow, without a CRF, and writes a label map. Interpreter start to exit."""
+ABOUT = """`segscape predict PHOTO --json` (model `street`: regions, run lengths, polygons, a document on stdout), with
+`--out` (overlay, label map, JSON), and with `--refine crf`, the dense CRF; beside a script that imports torch, loads
+the same network and weights, runs it eagerly in float32 with Pillow, without a CRF, and writes a label map. Interpreter
+start to exit; byte code is kept, as `pip install` does."""
 PEER = "torch eager + Pillow"
 
 
@@ -27,7 +28,9 @@ def missing() -> str:
 
 
 def _run(*arguments: object) -> str:
-    return subprocess.run([sys.executable, *map(str, arguments)], check=True, capture_output=True, text=True).stdout
+    kept = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir()) / "segscape-bench")}
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | kept).stdout
 
 
 def _predict(photo: Path, *more: object) -> str:
@@ -36,15 +39,14 @@ def _predict(photo: Path, *more: object) -> str:
 
 def _row(what: str, photo: Path, folder: Path, quick: bool) -> Row:
     usual = ROOT / "benchmarks" / "usual.py"
-    plain = ("--refine", "none")
-    _predict(photo, "--out", folder, "--quiet", *plain)
+    _predict(photo, "--out", folder, "--quiet")
     _run(usual, photo, folder / "usual.png")
     maps = [np.array(Image.open(path)) for path in (folder / "usual.png", folder / f"{photo.stem}.labels.png")]
     ways = {
         PEER: lambda: _run(usual, photo, folder / "usual.png"),
-        "ours --json": lambda: _predict(photo, "--json", *plain),
-        "ours --out": lambda: _predict(photo, "--out", folder, "--quiet", *plain),
-        "ours --json, CRF": lambda: _predict(photo, "--json"),
+        "ours --json": lambda: _predict(photo, "--json"),
+        "ours --out": lambda: _predict(photo, "--out", folder, "--quiet"),
+        "ours --json, CRF": lambda: _predict(photo, "--json", "--refine", "crf"),
     }
     agrees = {"ours --out": float((maps[0] == maps[1]).mean())}
     return row_of(
