@@ -13,6 +13,7 @@ from PIL import Image
 
 from segscape import cli
 from segscape.cli import app, main
+from segscape.cli.common import print_json
 from segscape.errors import (
     ConfigError,
     DataError,
@@ -488,6 +489,21 @@ def test_debugging_shows_where_it_broke(run, monkeypatch):
 def test_control_characters_in_an_error_do_not_reach_the_terminal(run):
     _, _, err = run("models", "show", "\x1b]0;owned\x07\nx")
     assert err.isprintable() or set(err) - {"\n"} == {c for c in err if c.isprintable()}
+
+
+def test_of_a_document_that_is_no_json_nothing_is_printed(capsys):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        print_json({"fine": 1, "share": float("nan")})
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("told", "found"), [(None, "4"), ("20", "20")])
+def test_blas_threads_do_not_spin_unless_told_to(told, found, monkeypatch, capsys):
+    monkeypatch.setenv("OPENBLAS_THREAD_TIMEOUT", told or "")
+    if not told:
+        monkeypatch.delenv("OPENBLAS_THREAD_TIMEOUT")
+    main(["models", "list"])
+    assert os.environ["OPENBLAS_THREAD_TIMEOUT"] == found
 
 
 # --- fresh processes (seconds each)

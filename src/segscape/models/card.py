@@ -201,11 +201,13 @@ def _finite(text: str) -> float:
 
 
 def _check_depth(value: Any, allowed: int) -> None:
-    if isinstance(value, dict | list):
+    kind = type(value)
+    if kind is dict or kind is list:
         if not allowed:
             raise InputError("its JSON is nested too deeply")
-        for inner in value.values() if isinstance(value, dict) else value:
-            _check_depth(inner, allowed - 1)
+        for inner in value.values() if kind is dict else value:
+            if type(inner) is dict or type(inner) is list:  # most are numbers and texts, thousands in a bundle's header
+                _check_depth(inner, allowed - 1)
 
 
 def _read_refine(values: Any) -> Mapping[str, Any]:

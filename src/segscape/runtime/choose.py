@@ -88,7 +88,7 @@ def graph_of(path: Path, card: ModelCard) -> Graph | DetectorGraph:
         return bundle_detector(path)
     from segscape.runtime.graphs import bundle_graph
 
-    return bundle_graph(path)
+    return bundle_graph(path, card)
 
 
 def _pick(engine: str, device: str) -> tuple[str, str]:

@@ -79,20 +79,22 @@ def find_graph(card: ModelCard, part: str = "") -> bytes | None:
     return None
 
 
-def bundle_graph(path: Path) -> Graph:
+def bundle_graph(path: Path, card: ModelCard | None = None) -> Graph:
     """The graph of a bundle's network, made by torch if there is none yet; weights are read with its model.
+
+    ``card`` is the bundle's, if it was read already.
 
     Raises:
         ModelError: not a bundle, damaged, or (`Graph.model` too) weights that do not fit the card's network.
         ConfigError: the network cannot become a graph, or torch would be needed for it and is not installed.
         ResourceError: out of memory.
     """
-    return bundle_parts(path, ("",))[""]
+    return bundle_parts(path, ("",), card)[""]
 
 
-def bundle_parts(path: Path, parts: Sequence[str]) -> dict[str, Graph]:
+def bundle_parts(path: Path, parts: Sequence[str], card: ModelCard | None = None) -> dict[str, Graph]:
     """The graphs of a bundle's network by part, as `segscape.export.tracing.trace` makes them; see `bundle_graph`."""
-    card = read_card(path)
+    card = card or read_card(path)
     packed = {part: find_graph(card, part) for part in parts}
     if not all(packed.values()):
         packed = dict(_make(path, card))

@@ -54,7 +54,8 @@ class OpenVINONetwork:
         }
         if threads := thread_limit():
             wanted["INFERENCE_NUM_THREADS"] = threads
-        compiled = _compiled(core, graph, wanted, cache)
+        # What is mapped must stay mapped: OpenVINO reads weights there whenever an image of a new size comes.
+        compiled, self._mapped = _compiled(core, graph, wanted, cache)
         number = 1 if mode == "latency" else compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self.concurrency = max(1, int(number))
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -139,8 +140,10 @@ def _cpu_flags() -> set[str]:
     return set(next((line for line in lines if line.startswith(("flags", "Features"))), "").split())
 
 
-def _compiled(core: Any, graph: Graph, wanted: dict[str, Any], cache: bool) -> Any:
-    """The compiled network: from the cache, else compiled and put there.
+def _compiled(core: Any, graph: Graph, wanted: dict[str, Any], cache: bool) -> tuple[Any, np.ndarray | None]:
+    """The compiled network, and the memory its weights lie in if that is not its own.
+
+    From the cache, else compiled and put there.
 
     Not OpenVINO's own cache: that wants the whole model again, weights and all, to find out which it is.
     """
@@ -151,10 +154,8 @@ def _compiled(core: Any, graph: Graph, wanted: dict[str, Any], cache: bool) -> A
     kept = cache_folder() / "openvino" / name
     try:
         if cache and kept.exists():
-            try:
-                return core.import_model(kept.read_bytes(), "CPU", wanted)
-            except (RuntimeError, OSError):  # damaged, or of a build that says the same of itself: made anew
-                pass
+            with contextlib.suppress(RuntimeError, OSError, ValueError):  # damaged, or of a build that says the same
+                return _imported(core, kept, wanted)
         model = graph.model()
         # Bytes are read as ONNX, a path by its suffix.
         network = core.read_model(model if isinstance(model, bytes) else str(model))
@@ -165,11 +166,19 @@ def _compiled(core: Any, graph: Graph, wanted: dict[str, Any], cache: bool) -> A
         if cache:
             with contextlib.suppress(SegscapeError, OSError):  # no place for it
                 write_bytes(kept, compiled.export_model().getvalue())
-        return compiled
+        return compiled, None
     except (RuntimeError, MemoryError) as error:
         if out_of_memory(error):
             raise ResourceError("out of memory while OpenVINO compiled the network") from error
         raise ModelError(f"OpenVINO cannot run this network: {_first_line(error)}") from error
+
+
+def _imported(core: Any, kept: Path, wanted: dict[str, Any]) -> tuple[Any, np.ndarray]:
+    """What was compiled before, its weights mapped into memory and not copied."""
+    import openvino
+
+    mapped = np.memmap(kept, np.uint8, "c")  # no page is written to; but OpenVINO takes none that is read-only
+    return core.import_model(openvino.Tensor(mapped, shared_memory=True), "CPU", wanted), mapped
 
 
 def _first_line(error: BaseException) -> str:
