@@ -52,6 +52,24 @@ def test_nothing_that_sends_statistics_is_imported(function):
     assert (done.returncode, done.stdout) == (0, "[]\nfunction\n"), done.stderr
 
 
+OPERATIONS = """
+import sys
+from segscape.runtime.openvino_core import import_openvino
+openvino = import_openvino()
+print("openvino.opset13.ops" in sys.modules)
+from openvino import opset13
+import openvino.opset8 as opset8
+from openvino.opset1.ops import relu
+x = openvino.opset1.parameter([1, 3], openvino.Type.f32.to_dtype())
+print([node.get_type_name() for node in (opset13.softmax(x, 1), opset8.relu(x), relu(x), openvino.opset16.tanh(x))])
+"""
+
+
+def test_operations_to_build_graphs_with_are_there_when_asked_for():
+    done = subprocess.run([sys.executable, "-c", OPERATIONS], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "False\n['Softmax', 'Relu', 'Relu', 'Tanh']\n"), done.stderr
+
+
 TOGETHER = """
 import threading, time
 from numpy.lib import NumpyVersion
