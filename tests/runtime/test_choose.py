@@ -50,7 +50,7 @@ def test_models_that_find_objects_run_on_every_engine(tiny_objects, engine, name
 
 @pytest.mark.parametrize("engine", ["openvino", "onnx"])
 def test_a_network_that_cannot_become_a_graph_runs_in_torch_unless_told(tiny_bundle, monkeypatch, engine):
-    def fail(_path):
+    def fail(*_):
         raise ConfigError("this network cannot become a graph: odd")
 
     monkeypatch.setattr("segscape.runtime.graphs.bundle_graph", fail)

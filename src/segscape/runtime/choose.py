@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segscape.errors import ConfigError, ModelError
-from segscape.export.folder import is_exported, read_exported
 from segscape.models.card import ModelCard
 from segscape.models.reading import read_card
 from segscape.runtime.engine import Engine, ObjectEngine, RunnableGraph
@@ -62,8 +61,11 @@ def open_engine(
     """
     if engine not in ENGINES:
         raise ConfigError(f"no engine {engine!r}; there are {', '.join(ENGINES)}")
-    if is_exported(path):
-        return _open_exported(path, engine, device, mode, precision)
+    if path.is_dir():  # what reads exported folders takes as long to import as a card to read
+        from segscape.export.folder import is_exported
+
+        if is_exported(path):
+            return _open_exported(path, engine, device, mode, precision)
     card = read_card(path)
     kind, reason = _pick(engine, device)
     if kind not in _TORCH:
@@ -139,6 +141,8 @@ def _in_torch(path: Path, device: str, precision: str, *, compiled: bool) -> Eng
 
 
 def _open_exported(path: Path, engine: str, device: str, mode: str, precision: str) -> Chosen:
+    from segscape.export.folder import read_exported
+
     exported = read_exported(path)
     if engine in _TORCH or device not in ("auto", "cpu"):
         raise ConfigError(
