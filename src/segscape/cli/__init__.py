@@ -6,6 +6,7 @@ Results go to stdout (tables, or one JSON document with ``--json``), progress an
 
 from __future__ import annotations
 
+import atexit
 import errno
 import gc
 import io
@@ -95,6 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _waste_no_time() -> None:
     """Stop what else takes a tenth of the time of a process that segments one photo; before numpy is imported."""
     gc.set_threshold(_NEW_OBJECTS, *gc.get_threshold()[1:])
+    atexit.register(gc.freeze)  # the process ends anyway: nothing is left to be searched for cycles
     # How long OpenBLAS's threads wait for work without sleeping, from their start on: else 2²⁶ cycles, of each core but
     # one, and again in OpenCV's own OpenBLAS.
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", _SPIN)
