@@ -3,7 +3,7 @@
 import pytest
 from PIL import ImageFont
 
-from segscape.drawing import font_for
+from segscape.drawing import LegendEntry, _own_font, font_for, legend
 
 
 class System:
@@ -40,4 +40,18 @@ def test_without_one_there_are_boxes_and_no_error(monkeypatch):
     default = ImageFont.load_default(size=12)
     monkeypatch.setattr(ImageFont, "load_default", lambda size: default)
     System(monkeypatch)
+    _own_font.cache_clear()
     assert font_for(12, ["汽车"]) is default
+    _own_font.cache_clear()
+
+
+def test_what_a_font_remembers_looks_as_when_first_written():
+    entries = [LegendEntry((200, 0, 0), "road", "27.1 %"), LegendEntry((0, 0, 200), "sky", "1.0 %")]
+    _own_font.cache_clear()
+    first = legend(entries, 100, 300, empty="none")
+    again = legend(entries, 100, 300, empty="none")
+    moved = legend(entries[::-1], 100, 300, empty="none")
+    _own_font.cache_clear()
+    assert (first == again).all()
+    assert (moved == legend(entries[::-1], 100, 300, empty="none")).all()
+    assert not (moved == first).all()

@@ -44,6 +44,8 @@ def test_pngs_are_lossless_and_jpegs_nearly_and_both_are_rgb(tmp_path):
             assert picture.mode == "RGB"
             assert set(picture.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}  # and no metadata
             assert np.abs(np.array(picture).astype(int) - pixels).max() <= most
+            if name == "x.jpg":
+                assert [part[1:3] for part in picture.layer] == [(1, 1)] * 3  # colours at full resolution
 
 
 @pytest.mark.parametrize(("shape", "size"), [((1, 70000), (65500, 1)), ((70000, 3), (2, 65500))])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 PAPER, INK, FAINT = (255, 255, 255), (32, 36, 44), (112, 118, 130)
 _MIN_CANVAS_PX = 240  # below it a legend cannot be read
 _MIN_FONT_PX = 12
+_REMEMBERED = 512  # texts of a font: some megabytes in large letters
 _LAST_LATIN, _PUNCTUATION = 0x24F, "–—…‘’“”≤≥"
 # By their file names, which PIL looks for where the system keeps fonts: Linux, Windows, macOS.
 _CHINESE_FONTS = (
@@ -133,7 +135,19 @@ def font_for(size_px: int, texts: Iterable[str]) -> FreeTypeFont | ImageFont:
         for name in _CHINESE_FONTS:
             with contextlib.suppress(OSError):
                 return ImageFont.truetype(name, size_px)
-    return ImageFont.load_default(size=size_px)
+    return _own_font(size_px)
+
+
+@functools.lru_cache(4)
+def _own_font(size_px: int) -> FreeTypeFont | ImageFont:
+    """PIL's own font. It remembers what it has written: the legends of many photos say the same."""
+    from PIL import ImageFont
+
+    font = ImageFont.load_default(size=size_px)
+    if isinstance(font, ImageFont.FreeTypeFont):
+        remember = functools.lru_cache(_REMEMBERED)
+        vars(font).update(getlength=remember(font.getlength), getmask2=remember(font.getmask2))
+    return font
 
 
 def canvas_of(height: int, width: int) -> tuple[Any, Any]:

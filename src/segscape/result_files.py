@@ -11,7 +11,6 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +38,7 @@ def write_label_png(path: str | os.PathLike[str], label_map: np.ndarray, label_s
 
     table = palette_of(label_map, label_set)
     if label_map.dtype == np.uint16:
-        write_bytes(path, _encode(".png", label_map))
+        write_bytes(path, _png(label_map))
         return
     picture = Image.fromarray(np.ascontiguousarray(label_map))
     picture.putpalette(table.tobytes())
@@ -55,7 +54,7 @@ def write_png(path: str | os.PathLike[str], pixels: np.ndarray) -> None:
         InputError, ResourceError: see `segscape.files.atomic_write`.
     """
     check_rgb(pixels)
-    write_bytes(path, _encode(".png", pixels[..., ::-1]))
+    write_bytes(path, _png(pixels[..., ::-1]))
 
 
 def write_jpeg(path: str | os.PathLike[str], pixels: np.ndarray, quality: int = 92) -> None:
@@ -64,15 +63,16 @@ def write_jpeg(path: str | os.PathLike[str], pixels: np.ndarray, quality: int = 
     Raises:
         InputError, ResourceError: see `segscape.files.atomic_write`.
     """
-    import cv2
+    import simplejpeg
 
     check_rgb(pixels)
     height, width = pixels.shape[:2]
     if (scale := _MAX_JPEG_SIDE_PX / max(height, width)) < 1:
+        import cv2
+
         size = (max(1, int(width * scale)), max(1, int(height * scale)))
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    full_color = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
-    write_bytes(path, _encode(".jpg", pixels[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, quality, *full_color)))
+    write_bytes(path, simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality, "RGB", "444"))
 
 
 def save_segmentation(segmentation: Segmentation, folder: Path, stem: str | None = None) -> dict[str, Path]:
@@ -117,7 +117,7 @@ def safe_stem(stem: str) -> str:
     return stem if stem.strip(". ") else "image"
 
 
-def _encode(suffix: str, array: np.ndarray, options: Sequence[int] = ()) -> bytes:
+def _png(array: np.ndarray) -> bytes:
     import cv2
 
-    return cv2.imencode(suffix, np.ascontiguousarray(array), list(options))[1].tobytes()
+    return cv2.imencode(".png", np.ascontiguousarray(array))[1].tobytes()
