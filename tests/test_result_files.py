@@ -144,6 +144,12 @@ def test_a_source_that_is_not_utf8_is_kept_exactly(tmp_path):
     assert json.loads(paths["json"].read_text("utf-8"))["source"] == source
 
 
+@pytest.mark.parametrize("regions", [(), regions_from_label_map(HALVES, LABELS)])
+def test_the_json_is_that_of_the_dict_whatever_its_texts_say(regions):
+    segmentation = result(HALVES, '"polygons": 0}.png', regions=regions, model='a\\"polygons": 0}')
+    assert result_files.result_json(segmentation) == json.dumps(segmentation.to_dict(), ensure_ascii=False)
+
+
 def test_no_nan_gets_into_the_json(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         result_files.save_segmentation(result(HALVES, timings_ms={"decode": float("nan")}), tmp_path)

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import zlib
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ import numpy as np
 
 from segscape.files import atomic_write, write_bytes, write_text
 from segscape.labels import LabelSet
+from segscape.outlines import outlines_of
 from segscape.render import check_rgb, overlay, palette_of
 
 if TYPE_CHECKING:
@@ -103,9 +105,25 @@ def save_segmentation(segmentation: Segmentation, folder: Path, stem: str | None
         paths["labels"] = base.with_name(base.name + RESULT_SUFFIXES["labels"])
         write_label_png(paths["labels"], segmentation.label_map, segmentation.label_set)
     paths["json"] = base.with_name(base.name + RESULT_SUFFIXES["json"])
-    text = json.dumps(segmentation.to_dict(), ensure_ascii=False, allow_nan=False) + "\n"
-    write_text(paths["json"], text)
+    write_text(paths["json"], result_json(segmentation) + "\n")
     return paths
+
+
+def result_json(segmentation: Segmentation) -> str:
+    """`Segmentation.to_dict` as JSON, without the lists of which its polygons would consist: they are most of it.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    document = segmentation.to_dict(polygons=False)
+    for region in document["regions"]:
+        region["polygons"] = 0
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+    masks, boxes = [r.mask for r in segmentation.regions], [r.box for r in segmentation.regions]
+    # Nothing else is written so: within a JSON string there is no quotation mark without a backslash.
+    pieces = text.split('"polygons": 0}')
+    outlines = (f'"polygons": {polygons}}}' for polygons in outlines_of(masks, boxes).to_json())
+    return "".join(chain.from_iterable(zip(pieces, (*outlines, ""), strict=True)))
 
 
 def safe_stem(stem: str) -> str:
