@@ -53,3 +53,14 @@ def test_numba_is_imported_only_when_there_is_much_to_do():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stdout.split() == ["False", "True", "True"], done.stderr
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_twins_cut_any_permutation_into_the_same_rings(seed):
+    rng = np.random.default_rng(seed)
+    vertex = np.sort(np.concatenate((np.arange(40), rng.choice(40, 25, replace=False))))
+    following = rng.permutation(len(vertex))
+    for compiled, plain in zip(
+        outline_kernels.trace(following, vertex), outlines.trace_in_python(following, vertex), strict=True
+    ):
+        np.testing.assert_array_equal(compiled, plain)
