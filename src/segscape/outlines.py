@@ -15,7 +15,7 @@ from segscape.many_masks import column_spans
 from segscape.masks import RunLengths, ranges
 
 Rings = list[list[list[int]]]
-_CORNERS_IN_PYTHON = 300_000  # followed in less time than numba takes to start and load its loops
+_CORNERS_IN_PYTHON = 2_000_000  # done in less time than numba takes to start and load its loops
 _corners_in_python = 0
 
 
