@@ -65,8 +65,8 @@ class Nothing:
 def one(arguments: argparse.Namespace) -> dict[str, Any]:
     """What a fresh process does: one picture, by tiles or by the ordinary route."""
     from segscape.predict.predictor import Predictor, load
-    from segscape.predict.tiling import predict_huge
-    from segscape.predict.tiling_plan import give_back_freed, peak_bytes, resident_bytes
+    from segscape.predict.tiling.huge import predict_huge
+    from segscape.predict.tiling.memory import give_back_freed, peak_bytes, resident_bytes
 
     predictor = load(arguments.model, device="cpu", mode=arguments.mode)
     if arguments.pipeline:

@@ -212,7 +212,7 @@ def test_predict_of_what_cannot_be_exits_with_2(run, make_photo, tiny_bundle, ar
 
 
 def test_predict_does_what_is_too_large_by_tiles(run, make_photo, tiny_bundle, tmp_path, monkeypatch):
-    from segscape.predict import tiling
+    from segscape.predict.tiling import huge as tiling
 
     monkeypatch.setattr(tiling, "measured_bytes_per_pixel", lambda *_: 20.0)
     monkeypatch.setattr(tiling, "measured_margin", lambda *_: 32)

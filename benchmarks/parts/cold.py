@@ -38,12 +38,12 @@ def _predict(photo: Path, *more: object) -> str:
 
 
 def _row(what: str, photo: Path, folder: Path, quick: bool) -> Row:
-    usual = ROOT / "benchmarks" / "usual.py"
+    peer = ROOT / "benchmarks" / "torch_and_pillow.py"
     _predict(photo, "--out", folder, "--quiet")
-    _run(usual, photo, folder / "usual.png")
-    maps = [np.array(Image.open(path)) for path in (folder / "usual.png", folder / f"{photo.stem}.labels.png")]
+    _run(peer, photo, folder / "peer.png")
+    maps = [np.array(Image.open(path)) for path in (folder / "peer.png", folder / f"{photo.stem}.labels.png")]
     ways = {
-        PEER: lambda: _run(usual, photo, folder / "usual.png"),
+        PEER: lambda: _run(peer, photo, folder / "peer.png"),
         "ours --json": lambda: _predict(photo, "--json"),
         "ours --out": lambda: _predict(photo, "--out", folder, "--quiet"),
         "ours --json, CRF": lambda: _predict(photo, "--json", "--refine", "crf"),

@@ -17,7 +17,7 @@ import numpy as np
 from measure import PHOTO, Row, checked, row_of
 
 if TYPE_CHECKING:
-    from known import Known
+    from library_networks import LibraryNetwork
 
 TITLE = "Networks of label maps"
 ABOUT = """A normalised image of 512 × 512 to its label map of that size; 21 classes and random weights, but for
@@ -53,40 +53,40 @@ def compiler() -> str:
     )
 
 
-def torch_ways(known: Known, x: np.ndarray) -> dict[str, Callable[[], np.ndarray]]:
+def torch_ways(network: LibraryNetwork, x: np.ndarray) -> dict[str, Callable[[], np.ndarray]]:
     """torch as it comes, and with what it offers for speed on a CPU."""
     import torch
 
     plain = torch.from_numpy(x)
     nhwc = plain.contiguous(memory_format=torch.channels_last)
-    last: Any = copy.deepcopy(known.model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    last: Any = copy.deepcopy(network.model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def run(model: Any, image: torch.Tensor, bf16: bool) -> np.ndarray:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            return known.label_map(model, image).numpy()
+            return network.label_map(model, image).numpy()
 
-    ways = {PEER: partial(run, known.model, plain, False), "torch bf16": partial(run, last, nhwc, True)}
+    ways = {PEER: partial(run, network.model, plain, False), "torch bf16": partial(run, last, nhwc, True)}
     if not compiler():
         ways["torch.compile bf16"] = partial(run, torch.compile(last), nhwc, True)
     return ways
 
 
-def whole_onnx(known: Known, x: np.ndarray) -> Callable[[], np.ndarray]:
+def whole_onnx(network: LibraryNetwork, x: np.ndarray) -> Callable[[], np.ndarray]:
     """ONNX Runtime as its docs say: the network exported at this size, a session with its defaults."""
     import onnxruntime
-    from known import onnx
+    from library_networks import onnx
 
-    content = onnx(lambda image: known.scores(known.model, image), known.model, x, any_size=False)
+    content = onnx(lambda image: network.scores(network.model, image), network.model, x, any_size=False)
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     return lambda: np.asarray(session.run(None, {"image": x})[0]).argmax(1)[0]
 
 
-def our_engines(known: Known, x: np.ndarray, folder: Path) -> tuple[dict[str, Any], list[str]]:
+def our_engines(network: LibraryNetwork, x: np.ndarray, folder: Path) -> tuple[dict[str, Any], list[str]]:
     """Our engines by way, and why others are missing."""
     from segscape.runtime.onnx_engine import OnnxEngine
     from segscape.runtime.openvino_engine import OpenVINOEngine, has_bf16
 
-    graph = known.graph()
+    graph = network.graph()
     engines: dict[str, Any] = {
         "ours onnx": OnnxEngine(graph),
         "ours f32": OpenVINOEngine(graph, precision="f32", cache=False),
@@ -130,20 +130,20 @@ def several(engine: Any, x: np.ndarray, pool: ThreadPoolExecutor, count: int) ->
 
 
 def network(name: str, quick: bool) -> Row:
-    import known as networks
+    import library_networks as networks
     import torch
 
     from segscape.refine.threads import num_threads
 
     torch.set_num_threads(num_threads())
-    known, x = networks.KNOWN[name](), image(QUICK_SIZE if quick else SIZE)
+    network, x = networks.NETWORKS[name](), image(QUICK_SIZE if quick else SIZE)
     notes: list[str] = [reason] if (reason := compiler()) else []
     with tempfile.TemporaryDirectory() as root, ThreadPoolExecutor(8) as pool:
         folder = Path(root)
-        ways = torch_ways(known, x)
+        ways = torch_ways(network, x)
         if find_spec("onnxruntime"):
-            ways["ONNX Runtime"] = whole_onnx(known, x)
-        engines, more = our_engines(known, x, folder)
+            ways["ONNX Runtime"] = whole_onnx(network, x)
+        engines, more = our_engines(network, x, folder)
         per: dict[str, int] = {}
         for way, engine in engines.items():
             if way.endswith("streams"):
@@ -153,7 +153,7 @@ def network(name: str, quick: bool) -> Row:
                 ways[way] = partial(label_map, engine, x)
         agrees = checked(agreement(ways), FLOAT32, 0.999)
         return row_of(
-            known.what,
+            network.what,
             ways,
             peer=PEER,
             quick=quick,
@@ -162,7 +162,7 @@ def network(name: str, quick: bool) -> Row:
             warm=False,  # by `agreement`
             per=per,
             agrees=agrees,
-            gflop=known.gflop(x.shape[2]),
+            gflop=network.gflop(x.shape[2]),
             notes=tuple(notes + more),
         )
 

@@ -31,22 +31,22 @@ def missing() -> str:
 
 
 def network(name: str, quick: bool) -> Row:
-    import known as networks
+    import library_networks as networks
     import torch
 
     from segscape.runtime.inference import Scores, classify
     from segscape.runtime.torch_engine import TorchEngine
 
-    known, x = networks.KNOWN[name](), image()
-    engine = TorchEngine(known.network(), "cuda")
-    plain: Any = copy.deepcopy(known.model).cuda()
-    last: Any = copy.deepcopy(known.model).cuda().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network, x = networks.NETWORKS[name](), image()
+    engine = TorchEngine(network.network(), "cuda")
+    plain: Any = copy.deepcopy(network.model).cuda()
+    last: Any = copy.deepcopy(network.model).cuda().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     on_gpu = torch.from_numpy(x).cuda()
     nhwc = on_gpu.contiguous(memory_format=torch.channels_last)
 
     def run(model: Any, pixels: torch.Tensor, bf16: bool) -> np.ndarray:
         with torch.inference_mode(), torch.autocast("cuda", torch.bfloat16, enabled=bf16):
-            return known.label_map(model, pixels).to(torch.uint8).cpu().numpy()
+            return network.label_map(model, pixels).to(torch.uint8).cpu().numpy()
 
     def ours() -> np.ndarray:
         scores = Scores(engine.low_logits(x)[0], (engine.stride, engine.stride), (SIZE, SIZE))
@@ -62,7 +62,7 @@ def network(name: str, quick: bool) -> Row:
     for _ in range(3):  # a CUDA graph is recorded in the second call
         agrees = checked(agreement(ways), ways, 0.7)
     return row_of(
-        known.what, ways, peer=PEER, quick=quick, seconds=10, least=20, agrees=agrees, gflop=known.gflop(SIZE),
+        network.what, ways, peer=PEER, quick=quick, seconds=10, least=20, agrees=agrees, gflop=network.gflop(SIZE),
         notes=(torch.cuda.get_device_name(),),
     )  # fmt: skip
 

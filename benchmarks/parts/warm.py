@@ -45,9 +45,9 @@ def _engines(mode: str) -> dict[str, Predictor]:
 
 
 def _photo(what: str, path: Path, quick: bool) -> Row:
-    from usual import Usual
+    from torch_and_pillow import TorchAndPillow
 
-    usual = Usual()
+    usual = TorchAndPillow()
     predictors = _engines("latency")
     expected = usual(path)
     ways: dict[str, Callable[[], object]] = {PEER: lambda: usual(path)}
@@ -69,12 +69,12 @@ def large(quick: bool) -> Row:
 
 
 def folder_of_photos(quick: bool) -> Row:
-    from usual import Usual, save
+    from torch_and_pillow import TorchAndPillow, save
 
     from segscape.predict.files import predict_files
     from segscape.result_files import write_label_png
 
-    usual, block = Usual(), 10 if quick else BLOCK
+    usual, block = TorchAndPillow(), 10 if quick else BLOCK
     with tempfile.TemporaryDirectory() as root:
         folder, out = Path(root) / "photos", Path(root) / "out"
         folder.mkdir()

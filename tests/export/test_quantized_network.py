@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from graph_help import noise
-from segscape.export import network as network_module
-from segscape.export.network import Layer, QuantizedNetwork
+from segscape.export import quantized_network
+from segscape.export.quantized_network import Layer, QuantizedNetwork
 from segscape.runtime.detector_graphs import BOXES, FEATURES, MASKS, DetectorGraph, bundle_detector
 
 
@@ -41,8 +41,8 @@ def fakes(monkeypatch) -> list[FakeQuantized]:
         (folder / "kept").write_text(model)
         return folder / "kept"
 
-    monkeypatch.setattr(network_module, "quantize", quantize)
-    monkeypatch.setattr(network_module, "save", save)
+    monkeypatch.setattr(quantized_network, "quantize", quantize)
+    monkeypatch.setattr(quantized_network, "save", save)
     return made
 
 
@@ -56,7 +56,7 @@ def images(num: int):
 
 
 def test_heads_are_calibrated_on_some_boxes_of_each_image(detector, fakes, monkeypatch):
-    monkeypatch.setattr(network_module, "_BOXES_PER_IMAGE", 3)
+    monkeypatch.setattr(quantized_network, "_BOXES_PER_IMAGE", 3)
     network = QuantizedNetwork(detector, images(3), 3)
     whole, boxes, masks = (fake.seen for fake in fakes)
     assert whole == [(1, 3, 64, 64)] * 3

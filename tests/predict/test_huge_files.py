@@ -8,9 +8,10 @@ import tifffile
 from segscape.bigimage import Georeference, open_big_image
 from segscape.errors import ConfigError, ImageError
 from segscape.image import MAX_PIXELS
-from segscape.predict import huge_files, tiling
+from segscape.predict import huge_files
 from segscape.predict.huge_files import MemoryLimit, memory_limit, predict_huge_file, split_inputs, too_large
 from segscape.predict.predictor import load
+from segscape.predict.tiling import huge as tiling
 
 SIZE = (200, 300)
 PLACE = Georeference.of((0.5, 0.0, 1000.0, 0.0, -0.5, 2000.0), 32633, geographic=False)

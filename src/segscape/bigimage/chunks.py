@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from segscape.bigimage.windowed import Georeference, check_window, checked_type, rgb_of
+from segscape.bigimage.windowed import Georeference, check_window, checked_type, rgb_of, window_of_pieces
 from segscape.errors import ImageError
 
 _KEPT_TILES = 16
@@ -120,16 +120,7 @@ class TileFolder:
 
     def read(self, y0: int, x0: int, height: int, width: int) -> np.ndarray:
         check_window(self, y0, x0, height, width)
-        rows, columns = self._tile
-        out = np.empty((height, width, 3), np.uint8)
-        for down in range(y0 // rows, -(-(y0 + height) // rows)):
-            for across in range(x0 // columns, -(-(x0 + width) // columns)):
-                top, left = down * rows, across * columns
-                tile = self._checked(down, across)
-                ya, yb = max(y0, top), min(y0 + height, top + rows)
-                xa, xb = max(x0, left), min(x0 + width, left + columns)
-                out[ya - y0 : yb - y0, xa - x0 : xb - x0] = tile[ya - top : yb - top, xa - left : xb - left]
-        return out
+        return window_of_pieces((y0, x0, height, width), self._tile, self._checked)
 
     def close(self) -> None:
         self._kept.clear()

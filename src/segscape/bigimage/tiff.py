@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from segscape.bigimage.windowed import Georeference, check_window, checked_type, rgb_of
+from segscape.bigimage.windowed import Georeference, check_window, checked_type, rgb_of, window_of_pieces
 from segscape.errors import ImageError, ResourceError
 
 _CACHE_BYTES = 24 * 2**20
@@ -95,16 +95,9 @@ class TiffImage:
 
     def read(self, y0: int, x0: int, height: int, width: int) -> np.ndarray:
         check_window(self, y0, x0, height, width)
-        rows, columns = self._segment
-        out = np.empty((height, width, 3), np.uint8)
-        for down in range(y0 // rows, -(-(y0 + height) // rows)):
-            for across in range(x0 // columns, -(-(x0 + width) // columns)):
-                piece = self._decoded(down * self._across + across)
-                top, left = down * rows, across * columns
-                ya, yb = max(y0, top), min(y0 + height, top + rows)
-                xa, xb = max(x0, left), min(x0 + width, left + columns)
-                out[ya - y0 : yb - y0, xa - x0 : xb - x0] = piece[ya - top : yb - top, xa - left : xb - left]
-        return out
+        return window_of_pieces(
+            (y0, x0, height, width), self._segment, lambda down, across: self._decoded(down * self._across + across)
+        )
 
     def close(self) -> None:
         self._file.close()

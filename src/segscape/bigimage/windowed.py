@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -129,3 +130,26 @@ def check_window(image: WindowedImage, y0: int, x0: int, height: int, width: int
     """For programmers: windows lie within their picture."""
     assert 0 <= y0 < y0 + height <= image.size[0], (y0, height, image.size)
     assert 0 <= x0 < x0 + width <= image.size[1], (x0, width, image.size)
+
+
+def window_of_pieces(
+    window: tuple[int, int, int, int], piece_size: tuple[int, int], piece_at: Callable[[int, int], np.ndarray]
+) -> np.ndarray:
+    """A window (height, width, 3) uint8 of a picture that is kept in pieces of one size, the last ones cut off.
+
+    Args:
+        window: (y0, x0, height, width), within the picture.
+        piece_size: (rows, columns) of a piece.
+        piece_at: the piece (h, w, 3) uint8 at a place in the grid: which from the top, which from the left.
+    """
+    y0, x0, height, width = window
+    rows, columns = piece_size
+    out = np.empty((height, width, 3), np.uint8)
+    for down in range(y0 // rows, -(-(y0 + height) // rows)):
+        for across in range(x0 // columns, -(-(x0 + width) // columns)):
+            piece = piece_at(down, across)
+            top, left = down * rows, across * columns
+            ya, yb = max(y0, top), min(y0 + height, top + rows)
+            xa, xb = max(x0, left), min(x0 + width, left + columns)
+            out[ya - y0 : yb - y0, xa - x0 : xb - x0] = piece[ya - top : yb - top, xa - left : xb - left]
+    return out

@@ -14,7 +14,7 @@ import numpy as np
 from segscape.data.sample import UNLABELLED_SPLITS
 from segscape.errors import DataError
 from segscape.export.gate import Comparison, Limits, compare, measure
-from segscape.export.network import QuantizedNetwork, open_graph
+from segscape.export.quantized_network import QuantizedNetwork, open_graph
 from segscape.image import read_image
 from segscape.models.reading import read_card
 from segscape.predict.predictor import Predictor
@@ -22,8 +22,8 @@ from segscape.runtime.choose import graph_of
 
 if TYPE_CHECKING:
     from segscape.data.sample import Dataset, Item
-    from segscape.export.network import Layer
     from segscape.export.quantize import Progress
+    from segscape.export.quantized_network import Layer
     from segscape.runtime.detector_graphs import DetectorGraph
     from segscape.runtime.graphs import Graph
 

@@ -47,8 +47,8 @@ def memory_limit(wanted: str) -> MemoryLimit:
     """
     if wanted == "auto":
         return MemoryLimit((available_bytes() or _UNKNOWN_MEMORY) // 2, MAX_PIXELS)
-    from segscape.predict.tiling import ORDINARY_BYTES_PER_PIXEL
-    from segscape.predict.tiling_plan import parse_bytes
+    from segscape.predict.tiling.huge import ORDINARY_BYTES_PER_PIXEL
+    from segscape.predict.tiling.memory import parse_bytes
 
     num_bytes = parse_bytes(wanted)
     return MemoryLimit(num_bytes, max(1, num_bytes // ORDINARY_BYTES_PER_PIXEL))
@@ -86,7 +86,7 @@ def too_large(files: Iterable[Path], limit: MemoryLimit, predictor: Predictor | 
     for path in files:
         if path.suffix.lower() in _NEVER_BY_WINDOWS:
             continue
-        from segscape.predict.tiling import wants_tiling
+        from segscape.predict.tiling.huge import wants_tiling
 
         with contextlib.suppress(ImageError, OSError):  # whoever reads it says what is wrong
             if wants_tiling(path, limit.max_pixels) or (
@@ -149,10 +149,10 @@ def predict_huge_file(
 
     Raises:
         ConfigError: these are two models joined, or ``long_side`` is out of range.
-        ImageError, ModelError, ResourceError, InputError: see `segscape.predict.tiling.predict_huge`.
+        ImageError, ModelError, ResourceError, InputError: see `segscape.predict.tiling.huge.predict_huge`.
     """
     from segscape.predict.predictor import Predictor, checked_long_side
-    from segscape.predict.tiling import predict_huge
+    from segscape.predict.tiling.huge import predict_huge
 
     if not isinstance(predictor, Predictor):
         raise ConfigError(f"{os.fspath(source)!r} is too large for memory, and two models are not joined by tiles")

@@ -283,7 +283,7 @@ class Predictor:
 
     @functools.cached_property
     def _windowed(self) -> Engine:
-        from segscape.predict.windows import WindowedEngine
+        from segscape.predict.tiling.windows import WindowedEngine
 
         return WindowedEngine(self.score_engine, _MOST_PIXELS)
 

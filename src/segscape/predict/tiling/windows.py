@@ -6,7 +6,7 @@ import functools
 
 import numpy as np
 
-from segscape.predict.tiling_plan import ALIGN, TilePlan
+from segscape.predict.tiling.plan import ALIGN, TilePlan
 from segscape.runtime.engine import Engine
 
 _SIDE = 1024  # of a window without its margins, in pixels
@@ -31,7 +31,7 @@ class WindowedEngine:
 
     @functools.cached_property
     def _margin(self) -> int:
-        from segscape.predict.tiling_reach import measured_margin
+        from segscape.predict.tiling.reach import measured_margin
 
         return measured_margin(self._engine)
 

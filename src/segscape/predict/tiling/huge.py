@@ -23,10 +23,11 @@ from segscape.errors import ConfigError
 from segscape.files import explain_os_error
 from segscape.image import MAX_PIXELS
 from segscape.labels import LabelSet
-from segscape.predict.tiling_objects import find_objects
-from segscape.predict.tiling_plan import ALIGN, TilePlan, measured_bytes_per_pixel, parse_bytes, plan_tiles, release
-from segscape.predict.tiling_reach import measured_margin
-from segscape.predict.tiling_run import TileRun
+from segscape.predict.tiling.memory import measured_bytes_per_pixel, parse_bytes, release
+from segscape.predict.tiling.objects import find_objects
+from segscape.predict.tiling.plan import ALIGN, TilePlan, plan_tiles
+from segscape.predict.tiling.reach import measured_margin
+from segscape.predict.tiling.run import TileRun
 from segscape.progress import Progress
 from segscape.runtime.engine import Engine
 
@@ -113,10 +114,10 @@ def predict_huge(
     """Segment a picture of any size.
 
     A model that finds objects gives a map of uint32 ids, 1 … `HugeResult.num_objects` and 0 where there is none; those
-    that tile borders cut are joined, see `segscape.predict.tiling_join`.
+    that tile borders cut are joined, see `segscape.predict.tiling.join`.
 
     The network sees the picture at its own resolution (as ``long_side="native"`` does), by tiles that overlap; see
-    `segscape.predict.tiling_blend`. Where a network sees no further than ``margin`` from a tile's inner edge, the
+    `segscape.predict.tiling.blend`. Where a network sees no further than ``margin`` from a tile's inner edge, the
     outcome is that of the whole picture, to the pixel.
 
     Args:
@@ -127,7 +128,7 @@ def predict_huge(
         max_memory: what predicting may take besides the model and the program: bytes, or a text like "2GB".
         tile: side or (height, width) of tiles, multiples of 64; None takes the best within ``max_memory``.
         margin: pixels at the inner edges of tiles that play no part, a multiple of 32; None takes what
-            `segscape.predict.tiling_reach.measured_margin` finds. Both in the network's pixels.
+            `segscape.predict.tiling.reach.measured_margin` finds. Both in the network's pixels.
         shrink: the network sees the picture so many times smaller on each axis; of label maps alone.
         vectors: also write the regions' outlines: .geojson or .gpkg.
         resume: go on with what an earlier run, of the same picture, model and options, had finished.

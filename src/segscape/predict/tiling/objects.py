@@ -18,9 +18,10 @@ from segscape.bigimage.object_parts import ObjectParts, PackedObjects
 from segscape.errors import ResourceError
 from segscape.files import explain_os_error
 from segscape.predict.objects import detect, object_regions
-from segscape.predict.tiling_join import JoinedObjects
-from segscape.predict.tiling_plan import ALIGN, TilePlan, give_back_freed, peak_bytes, resident_bytes
-from segscape.predict.tiling_source import Tile, TileSource
+from segscape.predict.tiling.join import JoinedObjects
+from segscape.predict.tiling.memory import give_back_freed, peak_bytes, resident_bytes
+from segscape.predict.tiling.plan import ALIGN, TilePlan
+from segscape.predict.tiling.source import Tile, TileSource
 from segscape.progress import Progress
 from segscape.refine.watershed import objects_from_probabilities
 from segscape.result import Region
@@ -57,7 +58,7 @@ def find_objects(
         job: what tells this picture, model and options from others.
         min_score: objects of lower scores are left out.
         predictor, image, target, budget, tile, margin, vectors, resume, progress, order: see
-            `segscape.predict.tiling.predict_huge`.
+            `segscape.predict.tiling.huge.predict_huge`.
 
     Returns:
         the tiles, the bytes of memory predicted (None where a tile size was given), pixels by class id, and the number
@@ -76,12 +77,7 @@ def find_objects(
             _all_tiles(predictor, image, plan, parts, min_score, progress, order)
             break
         except (ResourceError, MemoryError) as error:
-            smaller = plan.halved()
-            if smaller is None:
-                raise ResourceError(
-                    f"out of memory with tiles of {plan.tile[1]} × {plan.tile[0]} ({error}), and they cannot be "
-                    "smaller; close other programs or take a smaller model"
-                ) from error
+            smaller = plan.after(error)
             progress.message(
                 f"out of memory with tiles of {plan.tile[1]} × {plan.tile[0]}: starting anew with "
                 f"{smaller.tile[1]} × {smaller.tile[0]}"

@@ -3,7 +3,7 @@ import pytest
 
 from segscape.predict import predictor as module
 from segscape.predict.predictor import Predictor
-from segscape.predict.windows import WindowedEngine
+from segscape.predict.tiling.windows import WindowedEngine
 from segscape.runtime.choose import open_engine
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from segscape.predict.tiling_plan import ALIGN
+from segscape.predict.tiling.plan import ALIGN
 from segscape.runtime.engine import Engine
 
 TOLERANCE = 0.02

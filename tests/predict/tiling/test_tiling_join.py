@@ -11,11 +11,11 @@ from segscape.bigimage.object_parts import ObjectParts, PackedObjects
 from segscape.errors import ConfigError, ResourceError
 from segscape.masks import crop_to_box
 from segscape.models.bundle import read_card
-from segscape.predict import tiling_join, tiling_objects
 from segscape.predict.predictor import Predictor
-from segscape.predict.tiling import predict_huge
-from segscape.predict.tiling_join import JoinedObjects
-from segscape.predict.tiling_plan import TilePlan
+from segscape.predict.tiling import join, objects
+from segscape.predict.tiling.huge import predict_huge
+from segscape.predict.tiling.join import JoinedObjects
+from segscape.predict.tiling.plan import TilePlan
 from segscape.result import Region
 
 OPTIONS = {"tile": 192, "margin": 32}  # tiles overlap by 128: their step is 64
@@ -50,7 +50,7 @@ def detector(tiny_bundle, monkeypatch):
         return found(pixels[..., 0] + 256 * pixels[..., 1].astype(np.int64), detect.blind)
 
     detect.fails_at, detect.error, detect.blind, detect.seen = -1, RuntimeError("stop"), 0, seen
-    monkeypatch.setattr(tiling_objects, "tile_objects", detect)
+    monkeypatch.setattr(objects, "tile_objects", detect)
     detect.predictor = Predictor(Nothing(), replace(read_card(tiny_bundle), task="instance"))
     return detect
 
@@ -206,10 +206,10 @@ def test_what_two_tiles_say(tmp_path, columns, wanted):
 
 
 def test_four_times_the_tiles_take_four_times_the_work(detector, tmp_path, monkeypatch):
-    counts, dense = [], tiling_join._dense
+    counts, dense = [], join._dense
     for side in (512, 1024):
         counter: list[int] = []
-        monkeypatch.setattr(tiling_join, "_dense", lambda *a, c=counter: (c.append(1), dense(*a))[1])
+        monkeypatch.setattr(join, "_dense", lambda *a, c=counter: (c.append(1), dense(*a))[1])
         ids = np.kron(np.arange(1, (side // 32) ** 2 + 1).reshape(side // 32, -1), np.ones((32, 32), np.int64))
         ids[::32], ids[:, ::32] = 0, 0
         predict_huge(detector.predictor, picture(ids), tmp_path / "x.tif", **OPTIONS)

@@ -14,9 +14,10 @@ import numpy as np
 from segscape.bigimage import WindowedImage
 from segscape.bigimage.label_bands import LabelBands
 from segscape.errors import ModelError, ResourceError
-from segscape.predict.tiling_blend import Blender
-from segscape.predict.tiling_plan import OneSizeAtATime, TilePlan
-from segscape.predict.tiling_source import Tile, TileSource
+from segscape.predict.tiling.blend import Blender
+from segscape.predict.tiling.memory import OneSizeAtATime
+from segscape.predict.tiling.plan import TilePlan
+from segscape.predict.tiling.source import Tile, TileSource
 from segscape.preprocess import Preprocess
 from segscape.progress import Progress
 from segscape.runtime.engine import Engine
@@ -62,12 +63,7 @@ class TileRun:
             try:
                 self._rows(plan)
             except _OutOfMemory as error:
-                smaller = plan.halved()
-                if smaller is None:
-                    raise ResourceError(
-                        f"out of memory with tiles of {plan.tile[1]} × {plan.tile[0]} ({error}), and they cannot be "
-                        "smaller; close other programs or take a smaller model"
-                    ) from error
+                smaller = plan.after(error)
                 self.progress.message(
                     f"out of memory with tiles of {plan.tile[1]} × {plan.tile[0]}: going on with "
                     f"{smaller.tile[1]} × {smaller.tile[0]}"

@@ -21,9 +21,9 @@ from segscape.bigimage.label_bands import LabelBands
 from segscape.errors import ConfigError, ImageError, ModelError, ResourceError
 from segscape.models.bundle import read_card
 from segscape.predict.predictor import Predictor
-from segscape.predict.tiling import predict_huge, wants_tiling
-from segscape.predict.tiling_plan import TilePlan
-from segscape.predict.tiling_run import TileRun, network_input
+from segscape.predict.tiling.huge import predict_huge, wants_tiling
+from segscape.predict.tiling.plan import TilePlan
+from segscape.predict.tiling.run import TileRun, network_input
 from segscape.preprocess import Preprocess
 from segscape.progress import Progress
 
@@ -177,7 +177,7 @@ import numpy as np
 from test_tiling import Boxes, noise
 from segscape.models.bundle import read_card
 from segscape.predict.predictor import Predictor
-from segscape.predict.tiling import predict_huge
+from segscape.predict.tiling.huge import predict_huge
 
 class Slow(Boxes):
     def low_logits(self, batch):

@@ -1,7 +1,7 @@
 """The peer of the whole route: a network in torch, eager, float32, with Pillow around it, as tutorials write it.
 
-`python benchmarks/usual.py PHOTO LABELS.png` is one photo in a fresh process: the same network and weights as the
-bundled model `street`, and a label map at the photo's own size.
+`python benchmarks/torch_and_pillow.py PHOTO LABELS.png` is one photo in a fresh process: the same network and weights
+as the bundled model `street`, and a label map at the photo's own size.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from segscape.models.bundle import load_bundle
 from segscape.predict.locate import find_model
 
 
-class Usual:
+class TorchAndPillow:
     """A bundled model of label maps the usual way; a path in, (H, W) uint8 out."""
 
     def __init__(self, name: str = "street") -> None:
@@ -43,4 +43,4 @@ def save(label_map: np.ndarray, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    save(Usual()(Path(sys.argv[1])), Path(sys.argv[2]))
+    save(TorchAndPillow()(Path(sys.argv[1])), Path(sys.argv[2]))

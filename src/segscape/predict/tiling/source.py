@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segscape.bigimage import WindowedImage
-from segscape.predict.tiling_plan import TilePlan
+from segscape.predict.tiling.plan import TilePlan
 from segscape.preprocess import resized
 
 _PORTION = 64  # rows of a strip read at once

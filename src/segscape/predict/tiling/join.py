@@ -19,7 +19,7 @@ import numpy as np
 
 from segscape.bigimage.object_parts import ObjectParts, PackedObjects, WholeObject
 from segscape.masks import Box, RunLengths
-from segscape.predict.tiling_plan import TilePlan
+from segscape.predict.tiling.plan import TilePlan
 
 JOIN_IOU = 0.5
 _BAND_ROWS = 256

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segscape.errors import ConfigError, ResourceError
-from segscape.predict.tiling_blend import shares
-from segscape.predict.tiling_plan import TilePlan, parse_bytes, plan_tiles
-from segscape.predict.tiling_reach import UNBOUNDED_MARGIN, measured_margin
+from segscape.predict.tiling.blend import shares
+from segscape.predict.tiling.memory import parse_bytes
+from segscape.predict.tiling.plan import TilePlan, plan_tiles
+from segscape.predict.tiling.reach import UNBOUNDED_MARGIN, measured_margin
 
 
 @given(
@@ -153,8 +154,8 @@ sys.path.insert(0, {src!r})
 import numpy as np
 import tifffile
 from segscape.predict.predictor import load
-from segscape.predict.tiling import predict_huge
-from segscape.predict.tiling_plan import give_back_freed, peak_bytes, resident_bytes
+from segscape.predict.tiling.huge import predict_huge
+from segscape.predict.tiling.memory import give_back_freed, peak_bytes, resident_bytes
 
 rng = np.random.default_rng(0)
 band = rng.integers(0, 256, (256, {side}, 3), np.uint8)

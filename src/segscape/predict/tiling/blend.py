@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from segscape.predict.tiling_plan import EMIT_ROWS, TilePlan
+from segscape.predict.tiling.plan import EMIT_ROWS, TilePlan
 from segscape.runtime.upsample import classify_band
 
 

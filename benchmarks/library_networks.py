@@ -21,7 +21,7 @@ CLASSES = 21
 
 
 @dataclass(frozen=True)
-class Known:
+class LibraryNetwork:
     """A network.
 
     Attributes:
@@ -64,9 +64,9 @@ class Known:
 
 
 class _Coarse(Network):
-    def __init__(self, known: Known) -> None:
-        super().__init__(num_classes=CLASSES, multiple=32, stride=known.stride)
-        self.model, self._coarse = known.model, known.coarse
+    def __init__(self, network: LibraryNetwork) -> None:
+        super().__init__(num_classes=CLASSES, multiple=32, stride=network.stride)
+        self.model, self._coarse = network.model, network.coarse
 
     def score(self, x: Tensor) -> Tensor:
         return self._coarse(self.model, x)
@@ -113,7 +113,7 @@ def settled(model: nn.Module) -> nn.Module:
     return model.eval()
 
 
-def _torchvision(what: str, name: str, stride: int) -> Known:
+def _torchvision(what: str, name: str, stride: int) -> LibraryNetwork:
     from torchvision.models import segmentation
 
     torch.manual_seed(0)
@@ -123,24 +123,24 @@ def _torchvision(what: str, name: str, stride: int) -> Known:
         features = model.backbone(x)
         return model.classifier(features if "low" in features else features["out"])
 
-    return Known(what, settled(model), lambda m, x: m(x)["out"], coarse, stride)
+    return LibraryNetwork(what, settled(model), lambda m, x: m(x)["out"], coarse, stride)
 
 
-def _smp() -> Known:
+def _smp() -> LibraryNetwork:
     from segmentation_models_pytorch import Unet
 
     torch.manual_seed(0)
     model = settled(Unet("resnet34", encoder_weights=None, classes=CLASSES))
-    return Known("U-Net-R34 (segmentation-models-pytorch)", model, _call, _call, 1)
+    return LibraryNetwork("U-Net-R34 (segmentation-models-pytorch)", model, _call, _call, 1)
 
 
-def _ours(name: str) -> Known:
+def _ours(name: str) -> LibraryNetwork:
     bundle = find_model(name)
     model: Any = load_bundle(bundle)[0]
-    return Known(f"`{name}`, 11 classes", model, _call, lambda m, x: m.low_logits(x), model.stride, bundle)
+    return LibraryNetwork(f"`{name}`, 11 classes", model, _call, lambda m, x: m.low_logits(x), model.stride, bundle)
 
 
-def _segformer() -> Known:
+def _segformer() -> LibraryNetwork:
     from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
     torch.manual_seed(0)
@@ -149,14 +149,14 @@ def _segformer() -> Known:
     def scores(model: Any, x: Tensor) -> Tensor:
         return F.interpolate(model(pixel_values=x).logits, size=x.shape[-2:], mode="bilinear", align_corners=False)
 
-    return Known("SegFormer-B0 (transformers)", model, scores, lambda m, x: m(pixel_values=x).logits, 4)
+    return LibraryNetwork("SegFormer-B0 (transformers)", model, scores, lambda m, x: m(pixel_values=x).logits, 4)
 
 
 def _call(model: Any, x: Tensor) -> Tensor:
     return model(x)
 
 
-KNOWN: dict[str, Callable[[], Known]] = {
+NETWORKS: dict[str, Callable[[], LibraryNetwork]] = {
     "fcn-r50": lambda: _torchvision("FCN-R50 (torchvision)", "fcn_resnet50", 8),
     "deeplabv3-r50": lambda: _torchvision("DeepLabV3-R50 (torchvision)", "deeplabv3_resnet50", 8),
     "deeplabv3-mnv3": lambda: _torchvision("DeepLabV3-MobileNetV3 (torchvision)", "deeplabv3_mobilenet_v3_large", 16),
