@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from segscape.bigimage import Georeference, WindowedImage, open_big_image
+from segscape.bigimage import Georeference, WindowedImage, open_big_image, size_by_windows
 from segscape.bigimage.label_bands import LabelBands
 from segscape.bigimage.label_tiff import write_label_tiff
 from segscape.bigimage.vectors import write_vectors
@@ -44,6 +44,15 @@ def check(path: Path, wanted: np.ndarray) -> None:
             window = image.read(y, x, height, width)
             assert window.dtype == np.uint8
             np.testing.assert_array_equal(window, wanted[y : y + height, x : x + width])
+
+
+def test_the_size_of_what_can_be_read_by_windows(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", RGB)
+    Image.fromarray(RGB).save(tmp_path / "a.png")
+    assert size_by_windows(tmp_path / "a.tif") == SIZE
+    assert size_by_windows(tmp_path / "a.png") is None
+    with pytest.raises(ImageError, match="none"):
+        size_by_windows(tmp_path / "none.tif")
 
 
 LAYOUTS = [

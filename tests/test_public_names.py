@@ -5,6 +5,7 @@ import segscape
 NAMES = [
     "ConfigError",
     "DataError",
+    "HugeResult",
     "Image",
     "ImageError",
     "InputError",
@@ -22,6 +23,7 @@ NAMES = [
     "Segmentation",
     "TrainingDiverged",
     "load",
+    "predict_huge",
 ]
 
 

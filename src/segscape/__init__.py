@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; at run time each name i
     from segscape.labels import Label, LabelSet
     from segscape.masks import RunLengths
     from segscape.predict.predictor import Predictor, load
+    from segscape.predict.tiling.huge import HugeResult, predict_huge
     from segscape.result import Region, Segmentation
     from segscape.scene.scene import Relation, Scene, SceneRegion
 
@@ -55,10 +56,13 @@ _PUBLIC = {
     "SceneRegion": "scene.scene",
     "Predictor": "predict.predictor",
     "load": "predict.predictor",
+    "HugeResult": "predict.tiling.huge",
+    "predict_huge": "predict.tiling.huge",
 }
 __all__ = [
     "ConfigError",
     "DataError",
+    "HugeResult",
     "Image",
     "ImageError",
     "InputError",
@@ -76,6 +80,7 @@ __all__ = [
     "SegscapeError",
     "TrainingDiverged",
     "load",
+    "predict_huge",
 ]
 
 

@@ -6,55 +6,22 @@ Every function here gives plain arrays. What becomes of each pixel format stands
 from __future__ import annotations
 
 import contextlib
-import functools
 import io
 import os
-import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 import numpy as np
 
 from segscape.errors import ImageError
+from segscape.file_kinds import file_kind, webp_size
 from segscape.jpeg import decode_jpeg, read_header
+from segscape.pixels import from_pil, levels_rgb, orientation, upright
 
-if TYPE_CHECKING:
-    from PIL.Image import Image as PilImage
-
-_READABLE = "JPEG, PNG, WebP, TIFF, BMP and GIF"
-# (offset, first bytes, name): the formats that are read, then those worth naming in an error.
-_FORMATS = (
-    (0, b"\xff\xd8\xff", "JPEG"),
-    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
-    (8, b"WEBP", "WebP"),
-    (0, b"II*\0", "TIFF"),
-    (0, b"MM\0*", "TIFF"),
-    (0, b"II+\0", "TIFF"),
-    (0, b"MM\0+", "TIFF"),
-    (0, b"GIF87a", "GIF"),
-    (0, b"GIF89a", "GIF"),
-    (0, b"BM", "BMP"),
-)
-_OTHERS = (
-    (4, b"ftypavif", "an AVIF image"),
-    (4, b"ftyphei", "a HEIC image"),
-    (4, b"ftypmif1", "a HEIF image"),
-    (4, b"ftyp", "an MP4 or QuickTime video"),
-    (0, b"\0\0\0\x0cjP  ", "a JPEG 2000 image"),
-    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 image"),
-    (0, b"\xff\x0a", "a JPEG XL image"),
-    (0, b"\0\0\0\x0cJXL ", "a JPEG XL image"),
-    (0, b"8BPS", "a Photoshop file"),
-    (0, b"%PDF", "a PDF"),
-    (0, b"\0\0\x01\0", "an icon"),
-    (0, b"PK\x03\x04", "a ZIP archive"),
-    (0, b"\x1f\x8b", "a gzip archive"),
-    (0, b"\x93NUMPY", "a NumPy file (load it and pass the array)"),
-)
 # TIFF tags (TIFF 6.0, section 8)
-_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _STRIPS, _ORIENTATION, _SAMPLES = 256, 257, 258, 262, 273, 274, 277
+_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _STRIPS, _SAMPLES = 256, 257, 258, 262, 273, 277
 _STRIP_BYTES, _PLANAR, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES, _EXTRA = 279, 284, 322, 323, 324, 325, 338
 _BYTES_PER_PIXEL = 4  # more than a JPEG takes
 
@@ -68,7 +35,7 @@ def decode(
     """
     kind = ""
     with damage_is_an_image_error(name, "file"):
-        kind = _sniff(file, name)
+        kind = file_kind(file, name)
     with damage_is_an_image_error(name, f"{kind} file"):
         if kind == "JPEG":
             if found := _decode_usual_jpeg(file, name, max_pixels, enough):
@@ -116,7 +83,7 @@ def _decode(file: IO[bytes], name: str, kind: str, max_pixels: int) -> tuple[np.
         "BMP": BmpImagePlugin.BmpImageFile,
     }
     if kind == "WebP":  # PIL's decoder makes room for the canvas when the file is opened
-        _check_size(*_webp_size(file.read(30)), name, max_pixels)
+        _check_size(*webp_size(file.read(30)), name, max_pixels)
         file.seek(0)
     im = plugins[kind](file)
     _check_size(im.width, im.height, name, max_pixels)
@@ -129,7 +96,7 @@ def _decode(file: IO[bytes], name: str, kind: str, max_pixels: int) -> tuple[np.
     if depth == 16 and mode != "I;16":
         # PIL keeps the high byte only.
         file.seek(0)
-        pixels, mode = _levels_rgb(_cv2_decode(file.read())), f"{mode};16"
+        pixels, mode = levels_rgb(_cv2_decode(file.read())), f"{mode};16"
     else:
         if depth in (2, 4) and isinstance(im.info.get("transparency"), int) and mode == "L":
             # PIL scales these pixels to 0…255, but not their transparent level.
@@ -172,7 +139,7 @@ def _decode_tiff(file: IO[bytes], name: str, max_pixels: int) -> tuple[np.ndarra
         array = _cv2_decode(file.read())  # in a TIFF it applies the orientation, whatever the flags
         if array.dtype.itemsize * 8 != depth or array.size != width * height * samples:
             raise OSError(f"{depth}-bit TIFF of an unknown kind")
-        pixels = _levels_rgb(array)
+        pixels = levels_rgb(array)
         if photometric == 0:  # white is zero
             np.subtract(255, pixels, out=pixels)
         grey = {"u": "I;16" if header[:1] == b"I" else "I;16B", "f": "F"}.get(array.dtype.kind, "I")
@@ -189,136 +156,12 @@ def _decode_tiff(file: IO[bytes], name: str, max_pixels: int) -> tuple[np.ndarra
     return pixels, mode
 
 
-def _sniff(file: IO[bytes], name: str) -> str:
-    """The file's format by its first bytes, one of those that are read; the file is left at its start."""
-    head = file.read(512)
-    file.seek(0)
-    for at, magic, kind in _FORMATS:
-        if head.startswith(magic, at) and (kind != "WebP" or head.startswith(b"RIFF")):
-            return kind
-    if not head:
-        raise ImageError(f"{name!r}: is empty (0 bytes); copy or download it again")
-    found = next((what for at, magic, what in _OTHERS if head.startswith(magic, at)), "")
-    if not found:
-        text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-        # Control characters do not occur in text; a multi-byte character may be cut at the end of the head.
-        plain = not re.search(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]", head) and head.decode("utf-8", "replace").count("�") < 2
-        if b"<svg" in text:
-            found = "an SVG drawing"
-        elif text.startswith((b"<!doctype html", b"<html")):
-            found = "a web page"
-        else:
-            found = "text" if plain else "no image format we know"
-    raise ImageError(f"{name!r}: is {found}, whatever its name; {_READABLE} are read, so convert it to one")
-
-
-def _webp_size(head: bytes) -> tuple[int, int]:
-    """Width and height in a WebP file's first 30 bytes (RFC 9649, sections 2.5 to 2.7)."""
-    kind = head[12:16]
-    if kind == b"VP8X":
-        return int.from_bytes(head[24:27], "little") + 1, int.from_bytes(head[27:30], "little") + 1
-    if kind == b"VP8L":
-        packed = int.from_bytes(head[21:25], "little")
-        return (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1
-    return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
-
-
 def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ImageError(
             f"{name!r}: declares {width} × {height} = {width * height:,} pixels, over the limit of {max_pixels:,}; "
             "raise max_pixels (`segscape predict`: --max-memory) if you trust this file"
         )
-
-
-def from_pil(im: PilImage, white: int = 65535) -> np.ndarray:
-    """A loaded PIL image of any mode as (H, W, 3) uint8, not yet turned; ``white`` is white's level in 16-bit grey."""
-    if im.mode.startswith("I;16") or im.mode in ("I", "F"):
-        raw = np.asarray(im)
-        levels = to_uint8(raw) if white == 65535 else np.rint(raw * (255 / white)).astype(np.uint8)
-        clear = im.info.get("transparency")
-        if isinstance(clear, int):
-            levels[raw == clear] = 255
-        return np.repeat(levels[..., None], 3, axis=2)
-    if im.mode == "La":  # PIL converts premultiplied grey to nothing but LA
-        im = im.convert("LA")
-    if im.has_transparency_data:
-        return _on_white(np.asarray(im.convert("RGBA")))
-    return np.array(im if im.mode == "RGB" else im.convert("RGB"))
-
-
-def _levels_rgb(bgr: np.ndarray) -> np.ndarray:
-    """What OpenCV decoded, (H, W) or (H, W, 3 | 4) in BGR(A) order and of any dtype, as (H, W, 3) RGB uint8."""
-    return grey_or_color(to_uint8(bgr if bgr.ndim == 2 else bgr[..., [2, 1, 0, 3][: bgr.shape[2]]]))
-
-
-def grey_or_color(levels: np.ndarray) -> np.ndarray:
-    """(H, W) or (H, W, 1 | 3 | 4) RGB(A) uint8 as a new C-contiguous (H, W, 3) uint8."""
-    if levels.ndim == 2:
-        levels = levels[..., None]
-    if levels.shape[2] == 4:
-        return _on_white(levels)
-    return np.array(np.broadcast_to(levels, (*levels.shape[:2], 3)), order="C")
-
-
-@functools.cache
-def _sixteen_to_eight() -> np.ndarray:
-    return ((np.arange(65536) + 128) // 257).astype(np.uint8)  # = round(v · 255 / 65535)
-
-
-def to_uint8(x: np.ndarray) -> np.ndarray:
-    """Numbers of any dtype as uint8 by the module's table, same shape."""
-    x = x.astype(x.dtype.newbyteorder("="), copy=False)
-    if x.dtype == np.uint8:
-        return x
-    if x.dtype == np.bool_:
-        return x.astype(np.uint8) * np.uint8(255)
-    if x.dtype == np.uint16:
-        return _sixteen_to_eight()[x]
-    if x.dtype.kind != "f" and x.min() >= 0 and x.max() <= 65535:
-        return x.astype(np.uint8) if x.max() <= 255 else _sixteen_to_eight()[x]
-    finite = x[np.isfinite(x)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    if x.dtype.kind == "f" and low >= 0 and high <= 1:
-        low, high = 0.0, 1.0
-    values = np.nan_to_num(x.astype(np.float64), nan=low, posinf=high, neginf=low)
-    # Halves, because the range of two doubles may overflow; a constant image has no range.
-    values = (values / 2 - low / 2) / ((high / 2 - low / 2) or 1.0)
-    return np.rint(values * 255).astype(np.uint8)
-
-
-def _on_white(rgba: np.ndarray) -> np.ndarray:
-    """(H, W, 4) uint8 with straight alpha on white: round((c · a + 255 · (255 - a)) / 255), (H, W, 3) uint8."""
-    out = np.empty((*rgba.shape[:2], 3), np.uint8)
-    rows = max(1, 2**20 // rgba.shape[1])  # a block at a time: the 16-bit intermediates are large
-    for y in range(0, rgba.shape[0], rows):
-        block = rgba[y : y + rows].astype(np.uint16)
-        alpha = block[..., 3:]
-        out[y : y + rows] = (block[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255
-    return out
-
-
-def orientation(im: PilImage) -> int:
-    """EXIF orientation 1…8; 1 where there is none or the EXIF block is broken."""
-    try:
-        return im.getexif().get(_ORIENTATION, 1)
-    except Exception:  # anything may come out of a broken block, and none of it is worth losing the image
-        return 1
-
-
-def upright(x: np.ndarray, orientation: object) -> np.ndarray:
-    """Turn (H, W, 3) by EXIF orientation (Exif 2.32, tag 274); an unknown one turns nothing."""
-    across = x.swapaxes(0, 1)
-    turned = {
-        2: x[:, ::-1],
-        3: x[::-1, ::-1],
-        4: x[::-1],
-        5: across,
-        6: across[:, ::-1],
-        7: across[::-1, ::-1],
-        8: across[::-1],
-    }
-    return np.ascontiguousarray(turned.get(orientation, x) if isinstance(orientation, int) else x)
 
 
 def _cv2_decode(data: bytes) -> np.ndarray:

@@ -30,8 +30,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from segscape.decode import damage_is_an_image_error, decode, from_pil, grey_or_color, orientation, to_uint8, upright
+from segscape.decode import damage_is_an_image_error, decode
 from segscape.errors import ImageError, InputError
+from segscape.pixels import from_pil, grey_or_color, orientation, to_uint8, upright
 
 MAX_PIXELS = 250_000_000
 AtLeast = tuple[int, int] | Callable[[tuple[int, int]], tuple[int, int]]

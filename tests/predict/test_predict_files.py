@@ -13,7 +13,7 @@ from PIL import Image as PilImage
 
 from segscape.errors import ConfigError, ImageError, InputError, ResourceError
 from segscape.predict import files as module
-from segscape.predict import predictor
+from segscape.predict import pipeline
 from segscape.predict.files import predict_files, unique_stems
 from segscape.result_files import safe_stem
 
@@ -218,7 +218,7 @@ def test_stopping_early_leaves_no_thread_behind(tiny_predictor, make_photo, tmp_
 @pytest.mark.parametrize("workers", [1, 3])
 def test_memory_is_bounded_however_many_files_there_are(tiny_predictor, make_photo, tmp_path, monkeypatch, workers):
     decoded, done = [], []
-    original = predictor.as_image
+    original = pipeline.as_image
 
     def as_image(source, **options):
         if isinstance(source, Path):
@@ -226,7 +226,7 @@ def test_memory_is_bounded_however_many_files_there_are(tiny_predictor, make_pho
             assert len(decoded) - len(done) <= 2 * (module._AHEAD + workers) + 1
         return original(source, **options)
 
-    monkeypatch.setattr(predictor, "as_image", as_image)
+    monkeypatch.setattr(pipeline, "as_image", as_image)
     files = [make_photo(f"{i}.png") for i in range(20)]
     for outcome in predict_files(tiny_predictor, files, tmp_path / "out", workers=workers):
         assert outcome.error is None

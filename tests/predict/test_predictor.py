@@ -12,7 +12,7 @@ import segscape
 from segscape.errors import ConfigError, ImageError, ModelError, ResourceError
 from segscape.image import Image, read_image
 from segscape.models.bundle import read_card
-from segscape.predict import locate, predictor
+from segscape.predict import locate, pipeline, predictor
 from segscape.predict.locate import bundled_models, find_model
 from segscape.predict.predictor import Predictor, load
 from segscape.preprocess import Preprocess
@@ -297,7 +297,8 @@ def test_out_of_memory_anywhere_is_a_resource_error(recorder, monkeypatch, where
     def fail(*_args: Any, **_options: Any) -> Any:
         raise MemoryError
 
-    monkeypatch.setattr(recorder.engine if where == "low_logits" else predictor, where, fail)
+    owner = {"low_logits": recorder.engine, "as_image": pipeline, "regions_from_label_map": predictor}[where]
+    monkeypatch.setattr(owner, where, fail)
     with pytest.raises(ResourceError, match="out of memory; give a smaller"):
         recorder.predict(np.zeros((8, 8, 3), np.uint8))
 
@@ -335,7 +336,7 @@ def test_many_decode_the_next_while_the_network_works(recorder, monkeypatch):
             assert decoded[following].wait(timeout=30)
         return original(batch)
 
-    monkeypatch.setattr(predictor, "as_image", lambda x, **o: x if isinstance(x, Image) else decode(x, **o))
+    monkeypatch.setattr(pipeline, "as_image", lambda x, **o: x if isinstance(x, Image) else decode(x, **o))
     monkeypatch.setattr(recorder.engine, "low_logits", low_logits)
     assert [r.image.source for r in recorder.predict_many(range(4))] == ["0", "1", "2", "3"]
 

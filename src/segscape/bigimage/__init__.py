@@ -11,7 +11,9 @@ from segscape.bigimage.tiff import NeedsGdal, TiffImage, is_tiff
 from segscape.bigimage.windowed import ArrayImage, Georeference, WindowedImage
 from segscape.errors import ImageError
 
-__all__ = ["ArrayImage", "Georeference", "WindowedImage", "open_big_image"]
+_GDAL_SUFFIXES = {".jp2", ".j2k", ".img"}
+
+__all__ = ["ArrayImage", "Georeference", "WindowedImage", "open_big_image", "size_by_windows"]
 
 
 def open_big_image(path: str | os.PathLike[str]) -> WindowedImage:
@@ -33,3 +35,19 @@ def open_big_image(path: str | os.PathLike[str]) -> WindowedImage:
         return TiffImage(path)
     except NeedsGdal as kind:
         return RasterImage(path, f"is a TIFF of a kind of its own ({kind})")
+
+
+def size_by_windows(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """(height, width) of a picture that can be read by windows; None for files that only give themselves whole.
+
+    Raises:
+        ImageError: it cannot be read at all.
+    """
+    where = Path(path)
+    if where.is_file() and not is_tiff(where) and where.suffix.lower() not in _GDAL_SUFFIXES:
+        return None
+    image = open_big_image(path)
+    try:
+        return image.size
+    finally:
+        image.close()

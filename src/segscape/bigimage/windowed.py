@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from segscape.decode import grey_or_color, to_uint8
 from segscape.errors import ImageError
+from segscape.pixels import grey_or_color, to_uint8
 
 # GeoTIFF 1.1 (OGC 19-008r4), section 7: the tags that place a raster on the ground, and its key directory.
 _MODEL_TRANSFORMATION, _GEO_KEYS = 34264, 34735

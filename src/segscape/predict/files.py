@@ -6,12 +6,13 @@ import unicodedata
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segscape.errors import ConfigError, InputError, ResourceError
-from segscape.image import Image
+from segscape.predict.pipeline import segmentations
 from segscape.predict.predictor import Predictor
 from segscape.refine.threads import num_threads
 from segscape.result import Segmentation
@@ -63,25 +64,13 @@ def predict_files(
     stems = unique_stems(files) if stems is None else stems[: len(files)]
     if out is not None:
         _spare_the_inputs(files, stems, out)
-    read, at_once = predictor.reader(**options), predictor.concurrency
     workers = workers or max(1, num_threads() // 2)
     ahead = _AHEAD + workers - 1
-    running: deque[tuple[Path, str, Future[Segmentation]]] = deque()
     writing: deque[tuple[Path, Segmentation, Future[dict[str, Path]]]] = deque()
-    todo = iter(zip(files, stems, strict=True))
     with (
-        ThreadPoolExecutor(workers, "decode") as decoder,
-        ThreadPoolExecutor(at_once, "predict") as pool,
         ThreadPoolExecutor(workers, "write") as writer,
+        closing(segmentations(predictor, files, ahead=ahead, decoders=workers, **options)) as segmented,
     ):
-
-        def segment(image: Future[Image]) -> Segmentation:
-            return predictor.predict(image.result(), **options)
-
-        def start_ahead() -> None:
-            while len(running) < ahead + at_once and (following := next(todo, None)):
-                path, stem = following
-                running.append((path, stem, pool.submit(segment, decoder.submit(read, path))))
 
         def written(most: int) -> Iterator[Outcome]:
             while len(writing) > most:
@@ -89,19 +78,15 @@ def predict_files(
                 yield Outcome(path, result, future.result())
 
         try:
-            start_ahead()
-            while running:
-                path, stem, segmentation = running.popleft()
+            for (path, segmentation), stem in zip(segmented, stems, strict=True):
                 try:
                     result = segmentation.result()
                 except ConfigError:
                     raise  # it would be the same for every file
                 except (InputError, ResourceError) as error:
-                    start_ahead()
                     yield from written(0)  # keeps the order of the files
                     yield Outcome(path, error=error)
                     continue
-                start_ahead()
                 if out is None:
                     yield Outcome(path, result)
                     continue
@@ -109,8 +94,7 @@ def predict_files(
                 yield from written(ahead)
             yield from written(0)
         finally:
-            for executor in (pool, decoder, writer):
-                executor.shutdown(wait=False, cancel_futures=True)
+            writer.shutdown(wait=False, cancel_futures=True)
 
 
 def _spare_the_inputs(files: Sequence[Path], stems: Sequence[str], out: Path) -> None:

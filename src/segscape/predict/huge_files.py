@@ -86,27 +86,27 @@ def too_large(files: Iterable[Path], limit: MemoryLimit, predictor: Predictor | 
     for path in files:
         if path.suffix.lower() in _NEVER_BY_WINDOWS:
             continue
-        from segscape.predict.tiling.huge import wants_tiling
+        from segscape.bigimage import size_by_windows
 
         with contextlib.suppress(ImageError, OSError):  # whoever reads it says what is wrong
-            if wants_tiling(path, limit.max_pixels) or (
-                wants_tiling(path, 0) and _bytes_for_objects(predictor, path) > limit.num_bytes
+            if (size := size_by_windows(path)) and (
+                size[0] * size[1] > limit.max_pixels or _bytes_for_objects(predictor, size) > limit.num_bytes
             ):
                 found.append(path)
     return found
 
 
-def _bytes_for_objects(predictor: Predictor | PanopticPredictor, path: Path) -> float:
-    """What finding objects in a picture takes, which grows with it: models that do have no size of their own."""
+def _bytes_for_objects(predictor: Predictor | PanopticPredictor, size: tuple[int, int]) -> float:
+    """What finding objects in a picture takes, which grows with its size: such models have no size of their own."""
     from segscape.predict.predictor import Predictor
 
     if not isinstance(predictor, Predictor) or predictor.card.task != "instance":
         return 0.0
-    height, width = predictor.card.preprocess.network_size(_size(path)[0])
+    height, width = predictor.card.preprocess.network_size(size)
     return predictor.object_engine.bytes_per_pixel * height * width
 
 
-def _size(source: Path) -> tuple[tuple[int, int], bool]:
+def _size_and_place(source: Path) -> tuple[tuple[int, int], bool]:
     """(height, width) of a picture, and whether it is georeferenced."""
     from segscape.bigimage import open_big_image
 
@@ -157,7 +157,7 @@ def predict_huge_file(
     if not isinstance(predictor, Predictor):
         raise ConfigError(f"{os.fspath(source)!r} is too large for memory, and two models are not joined by tiles")
     longest = checked_long_side(long_side)
-    size, placed = _size(source)
+    size, placed = _size_and_place(source)
     base = folder / safe_stem(stem)
     result = predict_huge(
         predictor,

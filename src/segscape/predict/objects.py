@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,8 +12,13 @@ from segscape.errors import ModelError
 from segscape.masks import Box, RunLengths, crop_to_box
 from segscape.predict.paste import paste_masks
 from segscape.preprocess import Preprocess
+from segscape.refine.watershed import objects_from_probabilities
 from segscape.result import Region
 from segscape.runtime.engine import Detections, ObjectEngine
+from segscape.runtime.inference import Scores, probabilities
+
+if TYPE_CHECKING:
+    from segscape.models.card import ModelCard
 
 LOWEST_SCORE = 0.05  # the network gives none below
 _MOST_TAKEN = 0.5
@@ -59,6 +65,17 @@ def object_regions(
         return tuple(regions)
     owners, stayed = claim_pixels(regions, size, _MOST_TAKEN)
     return tuple(replace(region, id=i) for i, region in enumerate(cut_to_owned(owners, stayed), start=1))
+
+
+def watershed_regions(scores: Scores, card: ModelCard, min_score: float) -> tuple[Region, ...]:
+    """The objects that the watershed on a model's card makes of its scores, from ``min_score`` on.
+
+    Raises:
+        MemoryError: the scores at the image's own size do not fit.
+    """
+    assert card.watershed is not None
+    regions = objects_from_probabilities(probabilities(scores), card.label_set, card.watershed)
+    return tuple(region for region in regions if (region.score or 0.0) >= min_score)
 
 
 def _pasted(found: Detections, kept: np.ndarray, size: tuple[int, int]) -> Iterator[tuple[int, tuple[Box, RunLengths]]]:

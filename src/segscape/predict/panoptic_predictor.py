@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from segscape.errors import ConfigError
-from segscape.image import MAX_PIXELS, Image, as_image
+from segscape.image import MAX_PIXELS, Image
 from segscape.predict.label_mapping import LabelMapping, join_label_sets
 from segscape.predict.panoptic import PanopticParameters, fuse
+from segscape.predict.pipeline import image_reader
 from segscape.predict.predictor import Predictor, load
 from segscape.result import Segmentation
 
@@ -108,7 +108,7 @@ class PanopticPredictor:
             a, b = stuff(size), things(size)
             return max(a[0], b[0]), max(a[1], b[1])
 
-        return partial(as_image, max_pixels=max_pixels, at_least=None if keep_image else enough)
+        return image_reader(enough, keep_image=keep_image, max_pixels=max_pixels)
 
 
 def load_panoptic(names: str, *, parameters: PanopticParameters | None = None, **options: str) -> PanopticPredictor:

@@ -5,27 +5,25 @@ from __future__ import annotations
 import functools
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from segscape.errors import ConfigError, ResourceError
-from segscape.image import MAX_PIXELS, Image, as_image
+from segscape.image import MAX_PIXELS, Image
 from segscape.predict.locate import find_model
+from segscape.predict.pipeline import Enough, image_reader, segmentations
 from segscape.predict.regions import regions_from_label_map
 from segscape.preprocess import Preprocess
 from segscape.refine import crf
 from segscape.refine.scores import refine_scores, working_size
-from segscape.refine.watershed import objects_from_probabilities
 from segscape.result import Segmentation
 from segscape.runtime.engine import Engine, ObjectEngine
 from segscape.runtime.inference import (
     SampledConfidence,
     classify,
     lattice_spacing,
-    probabilities,
     run_network,
     tta_scales,
 )
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
     from segscape.models.card import ModelCard
 
 _MOST_PIXELS = 2**22
-"""Of what a network is given at once: 2 GB of memory for `street`."""
+"""Of what a network is given at once: about 1.2 GB of memory for `street`."""
 
 REFINEMENTS = ("model", "none", "crf")
 
@@ -189,12 +187,9 @@ class Predictor:
         Raises:
             ConfigError: as `predict`.
         """
-        enough = self.enough(tta, long_side)
-        return functools.partial(as_image, max_pixels=max_pixels, at_least=None if keep_image else enough)
+        return image_reader(self.enough(tta, long_side), keep_image=keep_image, max_pixels=max_pixels)
 
-    def enough(
-        self, tta: Sequence[str] = (), long_side: int | str = "model"
-    ) -> Callable[[tuple[int, int]], tuple[int, int]]:
+    def enough(self, tta: Sequence[str] = (), long_side: int | str = "model") -> Enough:
         """What says for an image's (height, width) which (height, width) of it suffices for the network.
 
         Raises:
@@ -240,13 +235,15 @@ class Predictor:
         if parameters:
             scores = refine_scores(scores, image.pixels, parameters, preprocess)
         refined = time.perf_counter()
-        if watershed := self.card.watershed:
-            regions = objects_from_probabilities(probabilities(scores), self.card.label_set, watershed)
+        if self.card.watershed:
+            from segscape.predict.objects import watershed_regions
+
+            regions = watershed_regions(scores, self.card, min_score)
             return Segmentation(
                 size=scores.size,
                 label_set=self.card.result_labels,
                 label_map=None,
-                regions=tuple(r for r in regions if (r.score or 0.0) >= min_score),
+                regions=regions,
                 model=self.card.id,
                 timings_ms={
                     "decode": decode_ms,
@@ -294,23 +291,9 @@ class Predictor:
 
         Raises as `predict` does at the first bad image; `segscape.predict.files.predict_files` goes on instead.
         """
-        read, at_once = self.reader(**options), self.concurrency
-        with ThreadPoolExecutor(1, "decode") as decoder, ThreadPoolExecutor(at_once, "predict") as pool:
-            waiting: deque[Future[Segmentation]] = deque()
-
-            def segment(image: Future[Image]) -> Segmentation:
-                return self.predict(image.result(), **options)
-
-            try:
-                for source in sources:
-                    waiting.append(pool.submit(segment, decoder.submit(read, source)))
-                    if len(waiting) > at_once + 1:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                decoder.shutdown(wait=False, cancel_futures=True)
-                pool.shutdown(cancel_futures=True)
+        with closing(segmentations(self, sources, ahead=1, **options)) as done:
+            for _, segmentation in done:
+                yield segmentation.result()
 
     def _crf(self, wanted: str | crf.CrfParameters, preprocess: Preprocess) -> crf.CrfParameters | None:
         if isinstance(wanted, crf.CrfParameters):
@@ -333,10 +316,10 @@ class Predictor:
         Raises:
             ConfigError: it is neither.
         """
-        from segscape.predict.objects import LOWEST_SCORE
-
         if wanted == "model":
             return self.default_min_score
+        from segscape.predict.objects import LOWEST_SCORE
+
         try:
             value = float(wanted)
         except ValueError:

@@ -118,6 +118,8 @@ def _view(
     batch = preprocess.batch(pixels, zoom=zoom, flip=flip, size=size)
     seen = batch.shape[2:]
     logits = engine.low_logits(batch)[0]
+    if not logits.size:
+        raise ModelError(f"the network gave no scores for {seen[1]} × {seen[0]} pixels: its graph is not the model's")
     if not np.isfinite(logits).all():
         raise ModelError("the network's scores are not finite: its weights are damaged, or its training diverged")
     step = (engine.stride * size[0] / seen[0], engine.stride * size[1] / seen[1])

@@ -18,10 +18,10 @@ import tifffile
 from segscape import progress
 from segscape.bigimage import ArrayImage, Georeference, open_big_image
 from segscape.bigimage.label_bands import LabelBands
-from segscape.errors import ConfigError, ImageError, ModelError, ResourceError
+from segscape.errors import ConfigError, ModelError, ResourceError
 from segscape.models.bundle import read_card
 from segscape.predict.predictor import Predictor
-from segscape.predict.tiling.huge import predict_huge, wants_tiling
+from segscape.predict.tiling.huge import predict_huge
 from segscape.predict.tiling.plan import TilePlan
 from segscape.predict.tiling.run import TileRun, network_input
 from segscape.preprocess import Preprocess
@@ -268,17 +268,6 @@ def test_a_file_gives_what_its_pixels_give(make, tmp_path, layout):
     tifffile.imwrite(tmp_path / "big.tif", pixels, compression="zlib", photometric="rgb", **layout)
     result = predict_huge(make(), tmp_path / "big.tif", tmp_path / "x.tif", **TILES)
     np.testing.assert_array_equal(tifffile.imread(result.labels), make().predict(pixels).label_map)
-
-
-def test_what_wants_tiling(tmp_path, make_photo):
-    tifffile.imwrite(tmp_path / "big.tif", noise(100, 200), tile=(64, 64))
-    assert not wants_tiling(tmp_path / "big.tif", max_pixels=20_000)
-    assert wants_tiling(tmp_path / "big.tif", max_pixels=19_999)
-    assert wants_tiling(tmp_path / "big.tif", max_memory="100kB")
-    assert not wants_tiling(tmp_path / "big.tif", max_memory="1MB")
-    assert not wants_tiling(make_photo("a.png"), max_pixels=1)
-    with pytest.raises(ImageError):
-        wants_tiling(tmp_path / "none.tif")
 
 
 def test_a_geotiff_gives_a_label_geotiff_and_outlines_on_the_ground(make, tmp_path):

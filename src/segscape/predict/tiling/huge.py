@@ -21,7 +21,6 @@ from segscape.bigimage.label_bands import LabelBands
 from segscape.bigimage.label_tiff import write_label_tiff
 from segscape.errors import ConfigError
 from segscape.files import explain_os_error
-from segscape.image import MAX_PIXELS
 from segscape.labels import LabelSet
 from segscape.predict.tiling.memory import measured_bytes_per_pixel, parse_bytes, release
 from segscape.predict.tiling.objects import find_objects
@@ -65,35 +64,6 @@ class HugeResult:
     predicted_bytes: int | None
     seconds: float
     num_objects: int | None = None
-
-
-def wants_tiling(
-    path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS, max_memory: str | int | None = None
-) -> bool:
-    """Whether a picture should go through `predict_huge`: it can be read by windows, and is too large for memory.
-
-    Args:
-        path: a file, or a folder that is Zarr or tiles.
-        max_pixels: more are too many.
-        max_memory: bytes or a text like "2GB"; a picture whose ordinary prediction takes more is too large.
-
-    Raises:
-        ImageError: it cannot be read at all.
-        ConfigError: ``max_memory`` is no amount of memory.
-    """
-    from segscape.bigimage.tiff import is_tiff
-
-    most = max_pixels
-    if max_memory is not None:
-        most = min(most, parse_bytes(max_memory) // ORDINARY_BYTES_PER_PIXEL)
-    where = Path(path)
-    if where.is_file() and not is_tiff(where) and where.suffix.lower() not in {".jp2", ".j2k", ".img"}:
-        return False
-    image = open_big_image(path)
-    try:
-        return where.is_dir() or image.size[0] * image.size[1] > most
-    finally:
-        image.close()
 
 
 def predict_huge(

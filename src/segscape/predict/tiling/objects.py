@@ -17,15 +17,14 @@ from segscape.bigimage.label_tiff import write_label_tiff
 from segscape.bigimage.object_parts import ObjectParts, PackedObjects
 from segscape.errors import ResourceError
 from segscape.files import explain_os_error
-from segscape.predict.objects import detect, object_regions
+from segscape.predict.objects import detect, object_regions, watershed_regions
 from segscape.predict.tiling.join import JoinedObjects
 from segscape.predict.tiling.memory import give_back_freed, peak_bytes, resident_bytes
 from segscape.predict.tiling.plan import ALIGN, TilePlan
 from segscape.predict.tiling.source import Tile, TileSource
 from segscape.progress import Progress
-from segscape.refine.watershed import objects_from_probabilities
 from segscape.result import Region
-from segscape.runtime.inference import probabilities, run_network
+from segscape.runtime.inference import run_network
 
 if TYPE_CHECKING:
     from segscape.predict.predictor import Predictor
@@ -108,10 +107,7 @@ def tile_objects(predictor: Predictor, pixels: np.ndarray, min_score: float) -> 
         found = detect(predictor.object_engine, preprocess, pixels)
         size = (pixels.shape[0], pixels.shape[1])
         return object_regions(found, size, min_score, overlap=card.objects.get("overlap", True))
-    assert card.watershed is not None
-    scores = run_network(predictor.score_engine, preprocess, pixels, ())
-    regions = objects_from_probabilities(probabilities(scores), card.label_set, card.watershed)
-    return tuple(region for region in regions if (region.score or 0.0) >= min_score)
+    return watershed_regions(run_network(predictor.score_engine, preprocess, pixels), card, min_score)
 
 
 def _plan(
