@@ -25,8 +25,8 @@ from segscape.image import read_image
 from segscape.refine import crf
 from segscape.refine.crf import CrfParameters, refine
 from segscape.refine.permutohedral import PermutohedralLattice
-from segscape.refine.threads import num_threads
 from segscape.runtime.inference import probabilities, run_network
+from segscape.threads import num_threads
 
 SIZES = ((480, 360), (1280, 960))  # width, height
 

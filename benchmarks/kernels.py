@@ -24,10 +24,10 @@ from torchvision.ops import MultiScaleRoIAlign, batched_nms
 from segscape.evaluate.metrics import ConfusionMatrix
 from segscape.files import write_text
 from segscape.image import read_image
-from segscape.refine.threads import num_threads
 from segscape.runtime.boxes import nms
 from segscape.runtime.roi_align import roi_align
 from segscape.runtime.upsample import classify_band
+from segscape.threads import num_threads
 from segscape.train.logs import versions
 
 PADDED = (800, 1088)  # what a 640 × 480 photo is for Mask R-CNN

@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from segscape.refine.threads import num_threads
+from segscape.threads import num_threads
 
 PACKAGES = (
     "segscape",

@@ -31,6 +31,7 @@ VERBS = (
     "train",
     "repeat",
     "evaluate",
+    "export",
     "tune-crf",
     "tune-objects",
     "data check",
@@ -42,6 +43,8 @@ BEGIN, END = "<!-- results: written by `make docs` -->", "<!-- end of results --
 OBJECTS_BEGIN, OBJECTS_END = "<!-- objects: written by `make docs` -->", "<!-- end of objects -->"
 # AP(t) = TP / (TP + FP + FN) at IoU 0.5 and 0.7 of Schmidt et al. 2018, table 1, on a like but not the same subset.
 PUBLISHED_NUCLEI = (("Mask R-CNN", 0.832, 0.684), ("StarDist", 0.864, 0.685))
+HUGE_BEGIN, HUGE_END = "<!-- huge: written by `make docs` -->", "<!-- end of huge -->"
+PRECISION_BEGIN, PRECISION_END = "<!-- precision: written by `make docs` -->", "<!-- end of precision -->"
 FOLDS_BEGIN, FOLDS_END = "<!-- folds: written by `make docs` -->", "<!-- end of folds -->"
 # CamVid test, 11 classes, the same 367/101/233 split: mIoU in %, input size, pre-training, and where it was published.
 PUBLISHED = (
@@ -191,6 +194,51 @@ def objects_table(cards: list[ModelCard]) -> str:
     return "\n".join(lines)
 
 
+def huge_table() -> str:
+    """What `benchmarks/huge.py` measured."""
+    lines = [
+        "| picture | tiles | seconds | … per megapixel | CPU seconds per megapixel | peak of memory | predicted |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in json.loads((ROOT / "benchmarks" / "huge.json").read_text("utf-8"))["rows"]:
+        picture = f"{row['side']}²" if row["side"] else f"{row['megapixels']:.0f} megapixels, ordinary route"
+        predicted = f"{row['predicted_bytes'] / 1e9:.2f} GB" if "predicted_bytes" in row else ""
+        lines.append(
+            f"| {picture} | {' × '.join(map(str, row.get('tile', ())))} | {row['seconds']:.0f} | "
+            f"{row['seconds_per_megapixel']:.3f} | {row['cpu_seconds_per_megapixel']:.2f} | "
+            f"{row['peak_bytes'] / 1e9:.2f} GB | {predicted} |"
+        )
+    return "\n".join(lines)
+
+
+def precision_table() -> str:
+    """What `benchmarks/precision.py` measured."""
+    lines = [
+        "| model | computed in | mIoU or mask AP | change | worst class | same pixels | times torch |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    names = {"f32": "float32", "bf16": "bf16", "int8": "int8"}
+    for model, found in json.loads((ROOT / "benchmarks" / "precision.json").read_text("utf-8")).items():
+        for way, row in found["rows"].items():
+            first, layers = f"`{model}`" if way == "f32" else "", ""
+            if way == "int8" and found["layers"]:
+                layers = f", {found['layers'][0]} of {found['layers'][1]} layers"
+            change = worst = ""
+            if way != "f32":
+                change = _points(row["change"])
+                worst = f"{_points(row['worst_change'])} {row['worst_class']}"
+            same = f"{100 * row['same_pixels']:.2f} %" if row["same_pixels"] is not None and way != "f32" else ""
+            lines.append(
+                f"| {first} | {names[way]}{layers} | {100 * row['score']:.2f} | {change} | {worst} | {same} | "
+                f"{row['times_torch']:.1f} |"
+            )
+    return "\n".join(lines)
+
+
+def _points(change: float) -> str:
+    return f"{100 * change:+.2f}".replace("-", "−")
+
+
 def replace_between(text: str, begin: str, end: str, content: str) -> str:
     """``text`` with ``content`` on lines of its own between two markers, each of which it holds once."""
     assert text.count(begin) == text.count(end) == 1, f"{begin} … {end}"
@@ -206,6 +254,12 @@ def main() -> None:
     assert result.image
     panels = [("photo (rendered)", result.image.pixels), ("what `street` sees", result.plot())]
     write_jpeg(ROOT / "docs" / "street.jpg", side_by_side(panels))
+    for page, begin, end, table in (
+        ("huge.md", HUGE_BEGIN, HUGE_END, huge_table()),
+        ("export.md", PRECISION_BEGIN, PRECISION_END, precision_table()),
+    ):
+        path = ROOT / "docs" / page
+        write_text(path, replace_between(path.read_text(encoding="utf-8"), begin, end, table))
     readme = ROOT / "README.md"
     cards = [read_card(path) for path in bundled_models().values()]
     text = replace_between(readme.read_text(encoding="utf-8"), BEGIN, END, results_table(cards))

@@ -238,6 +238,17 @@ def test_predict_does_what_is_too_large_by_tiles(run, make_photo, tiny_bundle, t
     assert "out/map.labels.tif" in out
 
 
+def test_predict_by_tiles_spares_its_inputs(run, make_photo, tiny_bundle):
+    make_photo("a.tif", height=200, width=300)
+    other = make_photo("a.labels.tif", height=20, width=30)
+    before = other.read_bytes()
+    given = ("a.tif", "a.labels.tif", "--model", tiny_bundle, "--out", ".", "--quiet", "--max-memory", "100kB")
+    code, _, err = run("predict", *given)
+    assert code == 2
+    assert "a result would overwrite it" in err
+    assert other.read_bytes() == before
+
+
 @pytest.mark.parametrize("arguments", [("--json",), ("--out", "o", "--tta", "flip"), ("--out", "o", "--refine", "crf")])
 def test_what_tiles_cannot_do_is_refused(run, make_photo, tiny_bundle, arguments):
     make_photo("map/0_0.png")

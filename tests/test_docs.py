@@ -67,6 +67,16 @@ def test_cli_page_is_fresh(build: ModuleType) -> None:
     assert (ROOT / "docs" / "cli.md").read_text() == build.cli_page(), "run `make docs`"
 
 
+def test_cli_page_knows_every_verb(build: ModuleType) -> None:
+    verbs = {verb for verb in app if not verb.startswith("-")}
+    assert verbs - {verb.split()[0] for verb in build.VERBS if verb} == set()
+
+
+def test_tables_are_those_of_the_benchmarks(build: ModuleType) -> None:
+    assert build.huge_table() in (ROOT / "docs" / "huge.md").read_text("utf-8"), "run `make docs`"
+    assert build.precision_table() in (ROOT / "docs" / "export.md").read_text("utf-8"), "run `make docs`"
+
+
 def test_recipes_page_is_fresh(build: ModuleType) -> None:
     assert (ROOT / "docs" / "recipes.md").read_text() == build.recipes_page(), "run `make docs`"
 

@@ -133,7 +133,7 @@ def network(name: str, quick: bool) -> Row:
     import library_networks as networks
     import torch
 
-    from segscape.refine.threads import num_threads
+    from segscape.threads import num_threads
 
     torch.set_num_threads(num_threads())
     network, x = networks.NETWORKS[name](), image(QUICK_SIZE if quick else SIZE)

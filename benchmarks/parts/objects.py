@@ -33,7 +33,7 @@ def maskrcnn(quick: bool) -> Row:
     from segscape.image import read_image
     from segscape.models.bundle import ModelCard, save_bundle
     from segscape.models.published import PUBLISHED, under_our_names
-    from segscape.refine.threads import num_threads
+    from segscape.threads import num_threads
 
     sys.path.insert(0, str(ROOT / "tests" / "models"))
     from detector_help import first_version, lively
@@ -80,7 +80,7 @@ def nuclei(quick: bool) -> Row:
     from segscape.image import read_image
     from segscape.models.bundle import load_bundle
     from segscape.predict.locate import find_model
-    from segscape.refine.threads import num_threads
+    from segscape.threads import num_threads
 
     torch.set_num_threads(num_threads())
     pixels = read_image(PHOTO.with_name("cells.png")).pixels

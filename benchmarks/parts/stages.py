@@ -231,7 +231,7 @@ def panoptic() -> Ways:
 def stage(what: str, make: Callable[[], Ways], quick: bool) -> Row:
     import torch
 
-    from segscape.refine.threads import num_threads
+    from segscape.threads import num_threads
 
     torch.set_num_threads(num_threads())
     peer, ways = make()

@@ -20,7 +20,7 @@ TITLE = "From a file to a label map, in a process that is ready"
 ABOUT = """Model `street`. A photo: decoded, through the network, label map and regions in memory; ours by
 `Predictor.predict` on its engines. The folder: 200 photos of 640 × 480, in milliseconds a photo; each turn takes the
 next 50, and every way writes a PNG of each label map. *All files* is what `segscape predict` writes: overlay and JSON
-too. No way but *auto, CRF* refines: that is `street` as its card says, with the dense CRF behind the network. *int8* is
+too. *auto, CRF* has the dense CRF behind the network; the others, like `street` unless asked, do not refine. *int8* is
 there if `segscape export street --to openvino --int8 DATA --out out/street-int8` was run before."""
 PEER = "torch eager + Pillow"
 INT8 = ROOT / "out" / "street-int8"
@@ -47,15 +47,15 @@ def _engines(mode: str) -> dict[str, Predictor]:
 def _photo(what: str, path: Path, quick: bool) -> Row:
     from torch_and_pillow import TorchAndPillow
 
-    usual = TorchAndPillow()
+    peer = TorchAndPillow()
     predictors = _engines("latency")
-    expected = usual(path)
-    ways: dict[str, Callable[[], object]] = {PEER: lambda: usual(path)}
+    expected = peer(path)
+    ways: dict[str, Callable[[], object]] = {PEER: lambda: peer(path)}
     ways |= {way: partial(p.predict, path, refine="none") for way, p in predictors.items()}
     agrees = {
         way: float((p.predict(path, refine="none").label_map == expected).mean()) for way, p in predictors.items()
     }
-    ways["auto, CRF"] = partial(predictors["auto"].predict, path)
+    ways["auto, CRF"] = partial(predictors["auto"].predict, path, refine="crf")
     return row_of(what, ways, peer=PEER, quick=quick, agrees=checked(agrees, agrees, 0.95))
 
 
@@ -74,7 +74,7 @@ def folder_of_photos(quick: bool) -> Row:
     from segscape.predict.files import predict_files
     from segscape.result_files import write_label_png
 
-    usual, block = TorchAndPillow(), 10 if quick else BLOCK
+    peer, block = TorchAndPillow(), 10 if quick else BLOCK
     with tempfile.TemporaryDirectory() as root:
         folder, out = Path(root) / "photos", Path(root) / "out"
         folder.mkdir()
@@ -87,9 +87,9 @@ def folder_of_photos(quick: bool) -> Row:
             seen[way] = seen.get(way, -1) + 1
             return blocks[seen[way] % len(blocks)]
 
-        def usually() -> None:
+        def by_peer() -> None:
             for path in following(PEER):
-                save(usual(path), out / f"{path.stem}.png")
+                save(peer(path), out / f"{path.stem}.png")
 
         def label_maps(way: str, predictor: Predictor) -> None:
             todo = following(way)
@@ -102,9 +102,9 @@ def folder_of_photos(quick: bool) -> Row:
                 assert outcome.error is None
 
         predictors = _engines("throughput")
-        expected = [usual(path) for path in paths[:3]]
+        expected = [peer(path) for path in paths[:3]]
         agrees = {way: _equal(p.predict_many(paths[:3], refine="none"), expected) for way, p in predictors.items()}
-        ways: dict[str, Callable[[], object]] = {PEER: usually}
+        ways: dict[str, Callable[[], object]] = {PEER: by_peer}
         ways |= {way: partial(label_maps, way, p) for way, p in predictors.items()}
         ways["auto, all files"] = partial(all_files, "auto, all files", predictors["auto"])
         return row_of(

@@ -1,7 +1,4 @@
-"""Files to pixels: what `image.read_image` and `image.as_image` do inside.
-
-Every function here gives plain arrays. What becomes of each pixel format stands in the table in `image`.
-"""
+"""Files to pixels: what `image.read_image` does inside. Formats are told in `file_kinds`, levels made in `pixels`."""
 
 from __future__ import annotations
 
@@ -160,7 +157,7 @@ def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ImageError(
             f"{name!r}: declares {width} × {height} = {width * height:,} pixels, over the limit of {max_pixels:,}; "
-            "raise max_pixels (`segscape predict`: --max-memory) if you trust this file"
+            "raise max_pixels (--max-pixels, of `segscape predict` --max-memory) if you trust this file"
         )
 
 

@@ -49,7 +49,7 @@ def _sixteen_to_eight() -> np.ndarray:
 
 
 def to_uint8(x: np.ndarray) -> np.ndarray:
-    """Numbers of any dtype as uint8 by the module's table, same shape."""
+    """Numbers of any dtype as uint8 by the table in `segscape.image`, same shape."""
     x = x.astype(x.dtype.newbyteorder("="), copy=False)
     if x.dtype == np.uint8:
         return x

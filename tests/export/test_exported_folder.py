@@ -83,6 +83,7 @@ def change(folder: Path, **values: object) -> None:
         ({"kind": "tensorrt"}, "graph files other than"),
         ({"files": {"../graph.onnx": "0"}}, "graph files other than"),
         ({"files": {}}, "graph files other than"),
+        ({"files": ["graph.onnx"]}, "not an exported model's card"),
         ({"multiple": 0}, "are none"),
         ({"multiple": 10**9}, "are none"),
         ({"multiple": 3, "stride": 2}, "are none"),
@@ -126,6 +127,16 @@ def test_an_export_that_differs_is_refused_and_no_model(run, tiny_bundle, tmp_pa
     monkeypatch.setattr(check, "TOLERANCE", -1.0)
     code, _, err = run("export", tiny_bundle, "--to", "onnx", "--out", "x")
     assert (code, "cannot be exported truly" in err) == (2, True)
+    assert not (tmp_path / "x" / "model.json").exists()
+
+
+def test_an_export_that_was_not_compared_is_no_model(run, tiny_bundle, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(check, "largest_difference", interrupt)
+    code, _, _ = run("export", tiny_bundle, "--to", "onnx", "--out", "x")
+    assert code == 130
     assert not (tmp_path / "x" / "model.json").exists()
 
 

@@ -1,5 +1,7 @@
+import gc
 import io
 import threading
+import weakref
 from dataclasses import replace
 from typing import Any
 
@@ -352,6 +354,14 @@ def test_many_never_run_far_ahead(recorder):
     results = recorder.predict_many(sources())
     next(results)
     assert len(taken) <= 4
+    results.close()
+
+
+def test_many_hold_no_result_that_was_given(recorder):
+    results = recorder.predict_many(np.zeros((4, 4, 3), np.uint8) for _ in range(5))
+    given = weakref.ref(next(results).label_map)
+    gc.collect()
+    assert given() is None
     results.close()
 
 

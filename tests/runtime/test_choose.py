@@ -56,9 +56,18 @@ def test_a_network_that_cannot_become_a_graph_runs_in_torch_unless_told(tiny_bun
     monkeypatch.setattr("segscape.runtime.graphs.bundle_graph", fail)
     chosen = open_engine(tiny_bundle, device="cpu")
     assert chosen.engine.name == "torch cpu f32"
-    assert "openvino cannot run it: this network cannot become a graph: odd" in chosen.reason
+    assert "openvino and onnx cannot run it: this network cannot become a graph: odd" in chosen.reason
     with pytest.raises(ConfigError, match="odd"):
         open_engine(tiny_bundle, engine)
+
+
+def test_where_openvino_fails_onnx_runtime_is_next(tiny_bundle, monkeypatch):
+    def fail(*_, **__):
+        raise ModelError("odd")
+
+    monkeypatch.setattr("segscape.runtime.openvino_engine.OpenVINOEngine", fail)
+    chosen = open_engine(tiny_bundle, device="cpu")
+    assert (chosen.engine.name, chosen.reason) == ("onnx cpu f32", "openvino cannot run it: odd")
 
 
 @pytest.mark.parametrize(

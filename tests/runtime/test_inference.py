@@ -180,6 +180,13 @@ def test_unknown_augmentations_are_refused(tta):
         run_network(PixelEngine(), PLAIN, noise(4, 4), tta)
 
 
+def test_no_scores_are_an_error():
+    engine = PixelEngine()
+    engine.low_logits = lambda batch: np.zeros((1, 3, 0, 4), np.float32)
+    with pytest.raises(ModelError, match="no scores for 4 × 5 pixels"):
+        run_network(engine, PLAIN, noise(5, 4))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("tta", [(), ("flip",)])
 def test_scores_that_are_not_finite_are_an_error(value, tta):

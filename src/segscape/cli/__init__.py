@@ -29,7 +29,7 @@ from segscape.cli.training import repeat, train
 from segscape.errors import ResourceError, SegscapeError
 
 _EXIT_CODES = (
-    "Exit codes: 0 done, 1 a check said no, 2 bad input, 3 training diverged, 4 out of memory, 130 interrupted."
+    "Exit codes: 0 done, 1 a check said no, 2 bad input, 3 training diverged, 4 out of memory or disk, 130 interrupted."
 )
 app = App(
     name="segscape",

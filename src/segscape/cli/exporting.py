@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segscape.cli.common import Json, Quiet, complain, console, print_json, say
-from segscape.errors import ConfigError, ModelError, SegscapeError
+from segscape.errors import ConfigError, SegscapeError
 
 if TYPE_CHECKING:
     from segscape.models.card import ModelCard
@@ -50,7 +50,7 @@ def export(
     files = write_exported(out, to, graph_of(path, card), card)
     try:
         difference = largest_difference(out, path)
-    except ModelError:
+    except BaseException:  # Ctrl-C too: what was not compared is no model
         (out / CARD).unlink(missing_ok=True)  # no longer taken for a model
         raise
     if json_:

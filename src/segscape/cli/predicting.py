@@ -44,8 +44,8 @@ def predict(
         Files, folders or patterns; Zarr arrays; tiles:FOLDER for tiles of one picture, their names ending in row and
         column. After --, names may begin with a dash.
     model
-        A bundled model, a .safetensors bundle, a run folder of `segscape train`; or, downloaded on first use,
-        coco-maskrcnn, coco-maskrcnn-v2, voc-deeplab, voc-fcn.
+        A bundled model, a .safetensors bundle, a run folder of `segscape train`, a folder of `segscape export`; or,
+        downloaded on first use, coco-maskrcnn, coco-maskrcnn-v2, voc-deeplab, voc-fcn.
     out
         Folder for the results; segscape-out if not given (with --json: nothing is written).
     tta
@@ -69,7 +69,7 @@ def predict(
         Threads that read, and as many that write; 0 for half as many as there are cores.
     """
     from segscape.image import image_files
-    from segscape.predict.files import predict_files, unique_stems
+    from segscape.predict.files import predict_files, spare_the_inputs, unique_stems
     from segscape.predict.huge_files import memory_limit, split_inputs, too_large
 
     limit = memory_limit(max_memory)
@@ -81,12 +81,15 @@ def predict(
     folder = out or (None if json_ else Path("segscape-out"))
     predictor = open_predictor(model, panoptic, engine, many=len(files) >= MANY)
     huge = too_large(files, limit, predictor)
-    files = [path for path in files if path not in set(huge)]
+    by_tiles = set(huge)
+    files = [path for path in files if path not in by_tiles]
     huge += folders
     if huge and (not folder or kinds or refine == "crf"):
         raise ConfigError(f"{str(huge[0])!r} is done by tiles: give --out, and neither --tta nor --refine crf")
     progress = Progress(quiet=quiet or len(files) == 1)
     results, failed, codes, stems = [], [], [], unique_stems([*files, *huge])
+    if huge and folder:
+        spare_the_inputs([*files, *huge], stems[len(files) :], folder, [".labels.tif"])
     options: dict[str, Any] = {"tta": kinds, "long_side": size, "refine": refine, "min_score": min_score}
     if not folder:  # nothing is drawn
         options["keep_image"] = False

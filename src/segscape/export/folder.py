@@ -128,7 +128,7 @@ def read_exported_card(folder: Path) -> tuple[ModelCard, Mapping[str, Any]]:
             raise InputError(f"it is not of format {FORMAT}")
         said = document["graph"]
         card, kind = ModelCard.from_dict(document["card"]), said["kind"]
-        if kind not in SUFFIXES or set(said["files"]) != set(_names(_parts(card), kind)):
+        if kind not in SUFFIXES or dict(said["files"]).keys() != set(_names(_parts(card), kind)):
             raise InputError(f"it names graph files other than {_names(_parts(card), 'onnx')} or those of OpenVINO")
         if card.task == "instance":
             DetectorPlan.from_dict(said["plan"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from segscape.errors import ConfigError, InputError, ResourceError
 from segscape.predict.pipeline import segmentations
 from segscape.predict.predictor import Predictor
-from segscape.refine.threads import num_threads
 from segscape.result import Segmentation
 from segscape.result_files import RESULT_SUFFIXES, safe_stem
+from segscape.threads import num_threads
 
 if TYPE_CHECKING:
     from segscape.predict.panoptic_predictor import PanopticPredictor
@@ -63,7 +63,7 @@ def predict_files(
     """
     stems = unique_stems(files) if stems is None else stems[: len(files)]
     if out is not None:
-        _spare_the_inputs(files, stems, out)
+        spare_the_inputs(files, stems, out, RESULT_SUFFIXES.values())
     workers = workers or max(1, num_threads() // 2)
     ahead = _AHEAD + workers - 1
     writing: deque[tuple[Path, Segmentation, Future[dict[str, Path]]]] = deque()
@@ -78,7 +78,7 @@ def predict_files(
                 yield Outcome(path, result, future.result())
 
         try:
-            for (path, segmentation), stem in zip(segmented, stems, strict=True):
+            for path, stem, segmentation in zip(files, stems, segmented, strict=True):
                 try:
                     result = segmentation.result()
                 except ConfigError:
@@ -97,12 +97,17 @@ def predict_files(
             writer.shutdown(wait=False, cancel_futures=True)
 
 
-def _spare_the_inputs(files: Sequence[Path], stems: Sequence[str], out: Path) -> None:
+def spare_the_inputs(files: Sequence[Path], stems: Iterable[str], out: Path, suffixes: Iterable[str]) -> None:
+    """Refuse to overwrite ``files`` by results, which are the stems with the suffixes in ``out``.
+
+    Raises:
+        ConfigError: a result is one of the files.
+    """
     if out.resolve() not in {path.resolve().parent for path in files}:
         return
     inputs = {path.resolve() for path in files}
     for stem in stems:
-        for suffix in RESULT_SUFFIXES.values():
+        for suffix in suffixes:
             if (result := (out / f"{safe_stem(stem)}{suffix}").resolve()) in inputs:
                 raise ConfigError(f"{str(result)!r} is an input, and a result would overwrite it; give another --out")
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from segscape.image import Image, as_image
 from segscape.result import Segmentation
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from segscape.predict.panoptic_predictor import PanopticPredictor
     from segscape.predict.predictor import Predictor
 
-Source = TypeVar("Source")
 Enough = Callable[[tuple[int, int]], tuple[int, int]]
 """Says for an image's (height, width) which (height, width) of it suffices for the network."""
 
@@ -28,12 +27,12 @@ def image_reader(enough: Enough, *, keep_image: bool, max_pixels: int) -> Callab
 
 def segmentations(
     predictor: Predictor | PanopticPredictor,
-    sources: Iterable[Source],
+    sources: Iterable[Any],
     *,
     ahead: int,
     decoders: int = 1,
     **options: Any,
-) -> Generator[tuple[Source, Future[Segmentation]], None, None]:
+) -> Generator[Future[Segmentation], None, None]:
     """Segment images, in their order; as many are in the network at once as the engine has use for.
 
     Args:
@@ -44,30 +43,29 @@ def segmentations(
         options: as `Predictor.predict` takes them.
 
     Yields:
-        each source and its future, which is done: it has the segmentation or the error.
+        of each a future that is done: it has the segmentation or the error.
 
     Raises:
         ConfigError: an option is out of range.
     """
     read, at_once = predictor.reader(**options), predictor.concurrency
-    running: deque[tuple[Source, Future[Segmentation]]] = deque()
+    running: deque[Future[Segmentation]] = deque()
     todo = iter(sources)
     with ThreadPoolExecutor(decoders, "decode") as decoder, ThreadPoolExecutor(at_once, "predict") as pool:
 
         def segment(image: Future[Image]) -> Segmentation:
             return predictor.predict(image.result(), **options)
 
-        def start() -> None:
-            for source in islice(todo, ahead + at_once - len(running)):
-                running.append((source, pool.submit(segment, decoder.submit(read, source))))
+        def start(given: int) -> None:
+            for source in islice(todo, ahead + at_once + given - len(running)):
+                running.append(pool.submit(segment, decoder.submit(read, source)))
 
         try:
-            start()
+            start(0)
             while running:
-                source, future = running.popleft()
-                wait([future])
-                start()
-                yield source, future
+                wait([running[0]])
+                start(1)
+                yield running.popleft()  # held by no name here while another works on it
         finally:
             for executor in (pool, decoder):
                 executor.shutdown(wait=False, cancel_futures=True)

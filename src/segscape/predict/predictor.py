@@ -6,6 +6,7 @@ import functools
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
@@ -50,9 +51,9 @@ def load(
     Args:
         name: a bundled model, a bundle (.safetensors), a run folder of `segscape train` or a folder of
             `segscape export`.
-        engine: "torch", "openvino", "onnx", or "auto", which picks by machine and model; `Predictor.engine` has its
-            name and `Predictor.reason` why. Torch is imported only if it is the engine, or to make the graph of a
-            network that the package has none of, once.
+        engine: "torch", "torch-compile", "openvino", "onnx", or "auto", which picks by machine and model;
+            `Predictor.engine_name` has its name and `Predictor.reason` why. Torch is imported only if it is the engine,
+            or to make the graph of a network that the package has none of, once.
         device: of torch: "auto" (the GPU if there is one), "cpu", "cuda", "cuda:1", "mps".
         mode: "latency" gets one image done soonest, "throughput" the most images per second (`predict_many`).
         precision: "f32", "bf16", or "auto": of OpenVINO bf16 where the CPU computes in it, of torch bf16 on GPUs
@@ -139,7 +140,8 @@ class Predictor:
                 `segscape.refine.crf`, with the parameters on the model's card or else its defaults; "none" does not;
                 "model" does what the card says, which holds for the model's own ``long_side`` alone: at another one it
                 does not. Parameters may also be given themselves.
-            min_score: 0…1, objects of a lower score are left out; "model" is what its card says (0.5 if nothing).
+            min_score: 0…1, objects of a lower score are left out; "model" is what its card says
+                (if nothing: 0.5 of detectors, 0 behind a watershed).
             confidence: keep the probability of each pixel's class, (H, W) float32. Without it, the scores of pieces in
                 photos much larger than what the network sees are means over fewer pixels (`Region`).
             keep_image: keep the image, which `Segmentation.plot` and `save` draw on. A file that need not be kept is
@@ -291,9 +293,8 @@ class Predictor:
 
         Raises as `predict` does at the first bad image; `segscape.predict.files.predict_files` goes on instead.
         """
-        with closing(segmentations(self, sources, ahead=1, **options)) as done:
-            for _, segmentation in done:
-                yield segmentation.result()
+        with closing(segmentations(self, sources, ahead=2, **options)) as done:
+            yield from map(Future.result, done)  # no name holds one that was given
 
     def _crf(self, wanted: str | crf.CrfParameters, preprocess: Preprocess) -> crf.CrfParameters | None:
         if isinstance(wanted, crf.CrfParameters):
@@ -322,7 +323,7 @@ class Predictor:
 
         try:
             value = float(wanted)
-        except ValueError:
+        except (ValueError, TypeError):
             value = -1.0
         if not 0 <= value <= 1:
             raise ConfigError(f'min_score must be "model" or a number in 0…1, got {wanted!r}')

@@ -28,7 +28,7 @@ import numpy as np
 
 from segscape.errors import InputError, ResourceError
 from segscape.refine.parameters import Parameters, Ranges
-from segscape.refine.threads import over
+from segscape.threads import over
 
 EXACT_PIXELS = 4096
 MAX_VALUES = 2**27  # pixels × classes: 12 megapixels of 11 classes, about 6 GB

@@ -16,7 +16,7 @@ import numpy as np
 
 from segscape.errors import ResourceError
 from segscape.refine import lattice_kernels as kernels
-from segscape.refine.threads import over
+from segscape.threads import over
 
 _CHANNELS = 16  # filtered at once, so that many classes do not take more memory than a few
 _LANES = 4  # channels are padded to whole SIMD registers

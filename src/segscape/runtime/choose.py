@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ENGINES = ("auto", "torch", "torch-compile", "openvino", "onnx")
 _TORCH = ENGINES[1:3]
+_FASTEST = "the fastest that is installed for a CPU"
 _MODULES = {"torch": "torch", "openvino": "openvino", "onnx": "onnxruntime"}
 
 
@@ -67,15 +68,32 @@ def open_engine(
         if is_exported(path):
             return _open_exported(path, engine, device, mode, precision)
     card = read_card(path)
-    kind, reason = _pick(engine, device)
-    if kind not in _TORCH:
+
+    def load(kind: str) -> Engine | ObjectEngine:
+        if kind in _TORCH:
+            return _in_torch(path, device, precision, compiled=kind == "torch-compile")
+        return _on_graph(kind, graph_of(path, card), mode, precision)
+
+    return _first_that_runs(_choices(engine, device), load, card)
+
+
+def _first_that_runs(
+    choices: Sequence[tuple[str, str]], load: Callable[[str], Engine | ObjectEngine], card: ModelCard
+) -> Chosen:
+    """Of engines and the reasons for them; if none runs, the error of the last."""
+    failed: dict[str, list[str]] = {}
+    *_, (last, _) = choices
+    for kind, reason in choices:
         try:
-            return Chosen(_on_graph(kind, graph_of(path, card), mode, precision), card, reason)
+            engine = load(kind)
         except (ConfigError, ModelError) as error:
-            if engine != "auto" or not installed("torch"):
+            if kind == last:
                 raise
-            kind, reason = "torch", f"{kind} cannot run it: {error}"
-    return Chosen(_in_torch(path, device, precision, compiled=kind == "torch-compile"), card, reason)
+            failed.setdefault(str(error), []).append(kind)
+            continue
+        reasons = [f"{' and '.join(kinds)} cannot run it: {error}" for error, kinds in failed.items()]
+        return Chosen(engine, card, "; ".join(reasons or [reason]))
+    raise AssertionError("no engine to choose from")
 
 
 def graph_of(path: Path, card: ModelCard) -> Graph | DetectorGraph:
@@ -93,20 +111,20 @@ def graph_of(path: Path, card: ModelCard) -> Graph | DetectorGraph:
     return bundle_graph(path, card)
 
 
-def _pick(engine: str, device: str) -> tuple[str, str]:
-    """The engine's name and the reason."""
+def _choices(engine: str, device: str) -> list[tuple[str, str]]:
+    """Names of engines with the reason for each, best first."""
     if engine != "auto":
         if engine not in _TORCH and device not in ("auto", "cpu"):
             raise ConfigError(f"engine {engine!r} runs on the CPU; device {device!r} needs engine 'torch'")
-        return engine, "asked for"
+        return [(engine, "asked for")]
     if device not in ("auto", "cpu"):
-        return "torch", f"device {device} was asked for"
+        return [("torch", f"device {device} was asked for")]
     if device == "auto" and gpu_is_here() and installed("torch"):
-        return "torch", "a GPU is here"
-    for kind in ("openvino", "onnx"):
-        if installed(_MODULES[kind]):
-            return kind, "the fastest that is installed for a CPU"
-    return "torch", "neither OpenVINO nor ONNX Runtime is installed"
+        return [("torch", "a GPU is here")]
+    choices = [(kind, _FASTEST) for kind in ("openvino", "onnx") if installed(_MODULES[kind])]
+    if installed("torch") or not choices:
+        choices.append(("torch", "neither OpenVINO nor ONNX Runtime is installed"))
+    return choices
 
 
 def _on_graph(kind: str, graph: Graph | DetectorGraph, mode: str, precision: str) -> Engine | ObjectEngine:
@@ -149,11 +167,12 @@ def _open_exported(path: Path, engine: str, device: str, mode: str, precision: s
             f"{str(path)!r} was exported to {exported.kind}, which torch and GPUs cannot run; use the bundle"
         )
     if engine != "auto":
-        return Chosen(_on_graph(engine, exported.graph, mode, precision), exported.card, "asked for")
-    # OpenVINO reads both kinds of graph.
-    kind = "openvino" if installed("openvino") else exported.kind
-    reason = f"it was exported to {kind}" if kind == exported.kind else "the fastest that is installed for a CPU"
-    return Chosen(_on_graph(kind, exported.graph, mode, precision), exported.card, reason)
+        choices = [(engine, "asked for")]
+    else:
+        choices = [(exported.kind, f"it was exported to {exported.kind}")]
+        if exported.kind == "onnx" and installed("openvino"):  # OpenVINO reads both kinds of graph
+            choices.insert(0, ("openvino", _FASTEST))
+    return _first_that_runs(choices, lambda kind: _on_graph(kind, exported.graph, mode, precision), exported.card)
 
 
 def installed(module: str) -> bool:

@@ -27,12 +27,13 @@ class CudaGraphs:
         self._recorded: OrderedDict[torch.Size, tuple[torch.cuda.CUDAGraph, Tensor, Tensor]] = OrderedDict()
         self._last: torch.Size | None = None
         self._possible = True
+        self._too_large: set[torch.Size] = set()
 
     def __call__(self, x: Tensor) -> Tensor:
         """The function of ``x``; the tensor returned is written again by the next call."""
         if x.shape not in self._recorded:
             again, self._last = x.shape == self._last, x.shape
-            if not (again and self._possible and self._record(x)):
+            if not (again and self._possible and x.shape not in self._too_large and self._record(x)):
                 return self._function(x)
         graph, given, found = self._recorded[x.shape]
         self._recorded.move_to_end(x.shape)
@@ -41,8 +42,6 @@ class CudaGraphs:
         return found
 
     def _record(self, x: Tensor) -> bool:
-        while len(self._recorded) >= _MOST_SIZES:
-            self._recorded.popitem(last=False)
         given = x.clone(memory_format=torch.preserve_format)
         stream = torch.cuda.Stream(x.device)
         stream.wait_stream(torch.cuda.current_stream(x.device))
@@ -55,9 +54,12 @@ class CudaGraphs:
             with torch.cuda.graph(graph):
                 found = self._function(given)
         except torch.OutOfMemoryError:
-            return False  # there may be room at a smaller size
+            self._too_large.add(x.shape)
+            return False
         except RuntimeError:  # something in the network cannot be recorded: it runs as it would without
             self._possible = False
             return False
         self._recorded[x.shape] = graph, given, found
+        while len(self._recorded) > _MOST_SIZES:
+            self._recorded.popitem(last=False)
         return True

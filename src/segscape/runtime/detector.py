@@ -36,6 +36,7 @@ class SplitDetector:
         self._anchors = [np.array(level, np.float32) for level in graph.plan.anchors]
         self.name, self.concurrency = self._features.name, self._features.concurrency
         self.bytes_per_pixel = graph.plan.bytes_per_pixel
+        self.key = " ".join(graph.parts[part].key for part in (FEATURES, BOXES, MASKS))
 
     def detect(self, batch: np.ndarray) -> Detections:
         """As `ObjectEngine` says; from any thread, and from `concurrency` of them at once."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -108,12 +107,6 @@ class RunnableGraph(Protocol):
 def no_memory(size: tuple[int, int]) -> ResourceError:
     """What is said when memory ran out on an image of ``size`` (height, width)."""
     return ResourceError(f"out of memory on the CPU at {size[1]} × {size[0]}; give a smaller --size")
-
-
-def thread_limit() -> int | None:
-    """How many threads the user allows with ``OMP_NUM_THREADS``, which not every runtime looks at by itself."""
-    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    return int(first) if first.isascii() and first.isdecimal() and int(first) else None
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -116,14 +116,23 @@ def _view(
     engine: Engine, preprocess: Preprocess, pixels: np.ndarray, zoom: float, flip: bool, size: tuple[int, int]
 ) -> Scores:
     batch = preprocess.batch(pixels, zoom=zoom, flip=flip, size=size)
-    seen = batch.shape[2:]
+    seen = (batch.shape[2], batch.shape[3])
     logits = engine.low_logits(batch)[0]
+    checked_scores(logits, seen)
+    step = (engine.stride * size[0] / seen[0], engine.stride * size[1] / seen[1])
+    return Scores(logits, step, (size[0], size[1]))
+
+
+def checked_scores(logits: np.ndarray, seen: tuple[int, int]) -> None:
+    """Refuse scores that say nothing; ``seen`` is the (height, width) of what the network was given.
+
+    Raises:
+        ModelError: there are none, or they are not finite.
+    """
     if not logits.size:
         raise ModelError(f"the network gave no scores for {seen[1]} × {seen[0]} pixels: its graph is not the model's")
     if not np.isfinite(logits).all():
         raise ModelError("the network's scores are not finite: its weights are damaged, or its training diverged")
-    step = (engine.stride * size[0] / seen[0], engine.stride * size[1] / seen[1])
-    return Scores(logits, step, (size[0], size[1]))
 
 
 def classify(scores: Scores, *, confidence: bool = True) -> tuple[np.ndarray, np.ndarray | None]:

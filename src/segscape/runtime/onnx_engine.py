@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 
 import numpy as np
 
 from segscape.errors import ConfigError, ModelError, ResourceError
-from segscape.runtime.engine import MODES, no_memory, out_of_memory, thread_limit
+from segscape.runtime.engine import MODES, no_memory, out_of_memory
 from segscape.runtime.graphs import Graph
+from segscape.threads import num_threads, thread_limit
 
 
 class OnnxNetwork:
@@ -40,8 +40,7 @@ class OnnxNetwork:
         onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # errors come as exceptions; they need not be printed as well
-        cores = thread_limit() or os.cpu_count() or 1
-        self.concurrency = cores if mode == "throughput" else 1
+        self.concurrency = num_threads() if mode == "throughput" else 1
         # 0: all cores, with threads kept to them; else they are not.
         options.intra_op_num_threads = 1 if mode == "throughput" else thread_limit() or 0
         model = graph.model()
@@ -89,7 +88,7 @@ class OnnxEngine:
     name = OnnxNetwork.name
 
     def __init__(self, graph: Graph, *, mode: str = "latency") -> None:
-        self._graph, self.stride = graph, graph.stride
+        self._graph, self.stride, self.key = graph, graph.stride, graph.key
         self._network = OnnxNetwork(graph, mode=mode)
         self.concurrency = self._network.concurrency
 

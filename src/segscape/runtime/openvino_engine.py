@@ -16,10 +16,11 @@ import numpy as np
 from segscape.cache import cache_folder
 from segscape.errors import ConfigError, ModelError, ResourceError, SegscapeError
 from segscape.files import write_bytes
-from segscape.runtime.engine import MODES, no_memory, out_of_memory, thread_limit
+from segscape.runtime.engine import MODES, no_memory, out_of_memory
 from segscape.runtime.graphs import Graph
 from segscape.runtime.openvino_core import openvino_core
 from segscape.runtime.openvino_precision import FIRST_LAYERS, compile_bf16
+from segscape.threads import thread_limit
 
 PRECISIONS = ("auto", "f32", "bf16")
 _NATIVE_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}  # as Linux calls it on x86 and ARM
@@ -80,7 +81,7 @@ class OpenVINONetwork:
             except (RuntimeError, MemoryError) as error:
                 if out_of_memory(error):
                     raise no_memory(size) from error
-                raise ModelError(f"OpenVINO cannot run this network: {_first_line(error)}") from error
+                raise ModelError(f"OpenVINO cannot run this network: {_last_line(error)}") from error
             yield found
         finally:
             self._requests.put(request)
@@ -112,7 +113,7 @@ class OpenVINOEngine:
     """
 
     def __init__(self, graph: Graph, *, precision: str = "auto", mode: str = "latency", cache: bool = True) -> None:
-        self._graph, self.stride = graph, graph.stride
+        self._graph, self.stride, self.key = graph, graph.stride, graph.key
         self._network = OpenVINONetwork(graph, precision=precision, mode=mode, cache=cache)
         self.name, self.concurrency = self._network.name, self._network.concurrency
 
@@ -170,7 +171,7 @@ def _compiled(core: Any, graph: Graph, wanted: dict[str, Any], cache: bool) -> t
     except (RuntimeError, MemoryError) as error:
         if out_of_memory(error):
             raise ResourceError("out of memory while OpenVINO compiled the network") from error
-        raise ModelError(f"OpenVINO cannot run this network: {_first_line(error)}") from error
+        raise ModelError(f"OpenVINO cannot run this network: {_last_line(error)}") from error
 
 
 def _imported(core: Any, kept: Path, wanted: dict[str, Any]) -> tuple[Any, np.ndarray]:
@@ -181,6 +182,6 @@ def _imported(core: Any, kept: Path, wanted: dict[str, Any]) -> tuple[Any, np.nd
     return core.import_model(openvino.Tensor(mapped, shared_memory=True), "CPU", wanted), mapped
 
 
-def _first_line(error: BaseException) -> str:
+def _last_line(error: BaseException) -> str:
     lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith("Exception from")]
     return (lines or [type(error).__name__])[-1][:300]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from segscape.compiled import compiled
-from segscape.refine.threads import over
+from segscape.threads import over
 
 _CANONICAL_SIDE, _CANONICAL_LEVEL, _EPSILON = np.float32(224), np.float32(4), np.float32(1e-6)
 _BOXES_A_THREAD = 8

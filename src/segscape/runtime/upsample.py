@@ -12,8 +12,8 @@ from types import ModuleType
 
 import numpy as np
 
-from segscape.refine.threads import over
 from segscape.runtime import classify_numpy
+from segscape.threads import over
 
 _NUMPY_VALUES = 250_000_000  # scores that numpy upsamples in less time than numba takes to start and load its loops
 _values_by_numpy = 0

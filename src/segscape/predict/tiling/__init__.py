@@ -1,1 +1,1 @@
-"""Pictures of any size, by tiles: `huge` is the way in, `windows` the same within memory."""
+"""Pictures of any size, by tiles: `huge` is the way in, `windows` for what is in memory."""

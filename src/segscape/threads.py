@@ -1,4 +1,4 @@
-"""Work on parts of an array in threads, for functions that let go of the GIL (numpy, OpenCV, compiled by numba)."""
+"""How many threads to use, and work on parts of an array in them, for functions that let go of the GIL."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 
+def thread_limit() -> int | None:
+    """How many threads the user allows with ``OMP_NUM_THREADS``, which not every runtime looks at by itself."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(first) if first.isascii() and first.isdecimal() and int(first) else None
+
+
 def num_threads() -> int:
-    """As many as this process may use: OMP_NUM_THREADS if that is set, else its cores."""
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    if wanted.isdecimal() and int(wanted) > 0:
-        return int(wanted)
+    """As many as this process may use: what the user allows, else its cores."""
+    if limit := thread_limit():
+        return limit
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
