@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segscape.errors import ConfigError, ResourceError
+from segscape.predict.tiling import memory
 from segscape.predict.tiling.blend import shares
-from segscape.predict.tiling.memory import parse_bytes
+from segscape.predict.tiling.memory import measured_bytes_per_pixel, parse_bytes
 from segscape.predict.tiling.plan import TilePlan, plan_tiles
 from segscape.predict.tiling.reach import UNBOUNDED_MARGIN, measured_margin
 
@@ -98,6 +99,28 @@ def test_what_is_no_amount_of_memory(text):
         parse_bytes(text)
 
 
+class Full:
+    """A network that memory suffices for up to so many pixels."""
+
+    name, stride, concurrency = "full", 2, 1
+
+    def __init__(self, pixels: int) -> None:
+        self.pixels = pixels
+
+    def low_logits(self, batch: np.ndarray) -> np.ndarray:
+        if batch.shape[2] * batch.shape[3] > self.pixels:
+            raise ResourceError("out of memory")
+        return batch[:, :, ::2, ::2]
+
+
+def test_the_rate_is_known_from_the_sizes_that_memory_sufficed_for(monkeypatch):
+    monkeypatch.setattr(memory, "resident_bytes", lambda: 0)
+    monkeypatch.setattr(memory, "peak_bytes", lambda work: (work(), 2**28)[1])
+    assert measured_bytes_per_pixel(Full(512**2), 10**12, 10**9) == 2**28 / 512**2
+    with pytest.raises(ResourceError, match="out of memory"):
+        measured_bytes_per_pixel(Full(0), 10**12, 10**9)
+
+
 @pytest.mark.parametrize(("blend", "step", "tile"), [(32, 400, 512), (16, 16, 64), (64, 64, 128)])
 def test_shares_are_those_of_two_gaussians(blend, step, tile):
     x = np.arange(blend) - (blend - 1) / 2
@@ -179,7 +202,7 @@ print("peak", peak - before, results[0].predicted_bytes, *results[0].plan.tile)
 @pytest.mark.parametrize(("memory", "mode"), [(140_000_000, "latency"), (250_000_000, "throughput")])
 def test_the_peak_of_memory_stays_below_what_was_allowed(tiny_bundle, tmp_path, memory, mode):
     code = MEASURED.format(
-        src=str(Path(__file__).parents[2] / "src"),
+        src=str(Path(__file__).parents[3] / "src"),
         side=3072,
         path=str(tmp_path / "big.tif"),
         bundle=str(tiny_bundle),

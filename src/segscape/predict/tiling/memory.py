@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segscape.errors import ConfigError
+from segscape.errors import ConfigError, ResourceError
 from segscape.runtime.engine import Engine
 
 SLACK = 1.05
@@ -21,7 +21,7 @@ _UNMEASURED = 1000.0  # bytes a pixel, where the system does not tell what a net
 _SMALL_PART = 24  # so many times the pixels of a larger probe must the picture have
 
 
-def measured_bytes_per_pixel(engine: Engine, max_memory: int, pixels: int = 0) -> float:
+def measured_bytes_per_pixel(engine: Engine, max_memory: int, pixels: int) -> float:
     """What a network takes of memory by the pixel of a tile, besides its weights, from tiles that are run through it.
 
     As many tiles as the engine runs at once, of 256², 512² and 1024² pixels as far as they stay within ``max_memory``.
@@ -39,7 +39,7 @@ def measured_bytes_per_pixel(engine: Engine, max_memory: int, pixels: int = 0) -
         pixels: of the picture, as the network sees it.
 
     Raises:
-        ResourceError: out of memory.
+        ResourceError: out of memory with the smallest.
     """
     release(engine)
     before = resident_bytes()
@@ -55,7 +55,12 @@ def measured_bytes_per_pixel(engine: Engine, max_memory: int, pixels: int = 0) -
                     list(pool.map(_noise_through, [run_one] * at_once, [height] * at_once, [width] * at_once))
 
             give_back_freed()
-            peak = peak_bytes(run)
+            try:
+                peak = peak_bytes(run)
+            except (ResourceError, MemoryError):
+                if side == 256:
+                    raise
+                break  # most likely of a GPU, of whose memory nothing is seen here: the rate is known without
             if before is None or peak is None:
                 return _UNMEASURED
             rate = (peak - before) / (at_once * side**2)
