@@ -1,20 +1,15 @@
-"""Objects of tiles as they are found: a file a tile, there whole or not at all, so that a killed run can go on."""
+"""Objects of tiles as they are found: arrays on disk, a file a tile."""
 
 from __future__ import annotations
 
 import io
-import json
-import shutil
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from segscape.bigimage.parts import Parts
 from segscape.errors import ResourceError
-from segscape.files import write_bytes, write_text
 from segscape.masks import Box, RunLengths
 from segscape.result import Region
 
@@ -81,28 +76,16 @@ class WholeObject:
     mask: RunLengths
 
 
-class ObjectParts:
-    """The tiles whose objects are found.
-
-    Args:
-        folder: where they are kept; made if missing. Nothing else may be in it.
-        job: plain JSON that says what is made from what, tiles and all. Parts of another job are removed.
-        resume: whether to go on with parts that are there.
-    """
-
-    def __init__(self, folder: Path, job: Mapping[str, Any], *, resume: bool) -> None:
-        self.folder = folder
-        text = json.dumps(job)
-        try:
-            same = (folder / "job.json").read_text("utf-8") == text
-        except (OSError, ValueError):
-            same = False
-        if not (resume and same):
-            self.remove()
-        write_text(folder / "job.json", text)
+class ObjectParts(Parts):
+    """The tiles whose objects are found, a part each; see `Parts`."""
 
     def __contains__(self, tile: tuple[int, int]) -> bool:
-        return self._path(tile).exists()
+        """Whether a tile's part is there and sound."""
+        try:
+            self._get(_name(tile))
+        except ResourceError:
+            return False
+        return True
 
     def put(self, tile: tuple[int, int], objects: PackedObjects) -> None:
         """Keep the objects of the tile at (row, column); they are on disk when this returns.
@@ -112,31 +95,21 @@ class ObjectParts:
         """
         data = io.BytesIO()
         np.savez_compressed(data, **{name: getattr(objects, name) for name in _ARRAYS})
-        write_bytes(self._path(tile), data.getvalue())
+        self._put(_name(tile), data.getvalue())
 
     def get(self, tile: tuple[int, int]) -> PackedObjects:
         """
         Raises:
             ResourceError: the part was changed or removed meanwhile.
         """
-        try:
-            with np.load(io.BytesIO(self._path(tile).read_bytes()), allow_pickle=False) as arrays:
-                return PackedObjects(*(arrays[name] for name in _ARRAYS))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise ResourceError(
-                f"{str(self._path(tile))!r}: a finished part cannot be read again ({error}); remove its folder and "
-                "start anew"
-            ) from error
+        with np.load(io.BytesIO(self._get(_name(tile))), allow_pickle=False) as arrays:
+            return PackedObjects(*(arrays[name] for name in _ARRAYS))
 
     def rows(self, rows: int, columns: int) -> Iterator[list[PackedObjects]]:
         """The tiles of each row."""
         for row in range(rows):
             yield [self.get((row, column)) for column in range(columns)]
 
-    def remove(self) -> None:
-        """Remove the folder and all that is in it."""
-        if self.folder.is_dir():
-            shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _path(self, tile: tuple[int, int]) -> Path:
-        return self.folder / f"objects-{tile[0]:06d}-{tile[1]:06d}.npz"
+def _name(tile: tuple[int, int]) -> str:
+    return f"objects-{tile[0]:06d}-{tile[1]:06d}"

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from segscape.predict.tiling.plan import EMIT_ROWS, TilePlan
+from segscape.predict.tiling.plan import ALIGN, EMIT_ROWS, TilePlan
 from segscape.runtime.upsample import classify_band
 
 
@@ -51,7 +51,7 @@ class Blender:
         rows_done: int = 0,
     ) -> None:
         self._size, self._step, self._num_classes = size, stride * shrink, num_classes
-        self._margin, self._blend = plan.margin // stride, plan.blend // stride
+        self._margin, self._blend = plan.margin // stride, ALIGN // stride
         down, across = ((side - plan.overlap, side) for side in plan.tile)
         self._down = shares(self._blend, down[0] // stride, down[1] // stride)[:, None]
         self._across = shares(self._blend, across[0] // stride, across[1] // stride)

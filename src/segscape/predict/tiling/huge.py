@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,22 +18,21 @@ import numpy as np
 
 from segscape.bigimage import ArrayImage, WindowedImage, open_big_image
 from segscape.bigimage.label_bands import LabelBands
-from segscape.bigimage.label_tiff import write_label_tiff
+from segscape.bigimage.object_parts import ObjectParts
 from segscape.errors import ConfigError
-from segscape.files import explain_os_error
-from segscape.labels import LabelSet
+from segscape.predict.tiling.fitting import kept_plan
 from segscape.predict.tiling.memory import measured_bytes_per_pixel, parse_bytes, release
 from segscape.predict.tiling.objects import find_objects
 from segscape.predict.tiling.plan import ALIGN, TilePlan, plan_tiles
 from segscape.predict.tiling.reach import measured_margin
 from segscape.predict.tiling.run import TileRun
 from segscape.progress import Progress
-from segscape.runtime.engine import Engine
 
 if TYPE_CHECKING:
     from segscape.predict.predictor import Predictor
 
-_FORMAT = 2
+_FORMAT = 3
+_HASHED_ROWS = 256
 _GPU_BATCH = 4
 """Tiles at once on a GPU, which one alone does not fill; a CPU gains nothing from a batch."""
 
@@ -100,8 +99,9 @@ def predict_huge(
         margin: pixels at the inner edges of tiles that play no part, a multiple of 32; None takes what
             `segscape.predict.tiling.reach.measured_margin` finds. Both in the network's pixels.
         shrink: the network sees the picture so many times smaller on each axis; of label maps alone.
-        vectors: also write the regions' outlines: .geojson or .gpkg.
-        resume: go on with what an earlier run, of the same picture, model and options, had finished.
+        vectors: also write the outlines of regions or objects: .geojson or .gpkg.
+        resume: go on with what an earlier run, of the same picture, model and options, had finished, and with its tiles
+            unless they take more than ``max_memory``.
         progress: reports tiles and the time left.
         order: of the tiles in a row of so many; the outcome does not depend on it.
         min_score: of objects, those of a lower one are left out: 0…1, or "model" for what its card says.
@@ -110,24 +110,18 @@ def predict_huge(
         ImageError: the picture cannot be read by windows.
         ConfigError: an option is out of range.
         ModelError: the network's scores are not finite.
-        ResourceError: memory does not suffice for the smallest tiles, or the disk is full.
+        ResourceError: memory does not suffice for the smallest tiles, or for outlines (the label map is in place then,
+            and with more memory the same call writes them), or the disk is full.
         InputError: the folder of ``out`` cannot be written to.
     """
     start = time.perf_counter()
-    if shrink < 1:
-        raise ConfigError(f"shrink must be at least 1, got {shrink}")
-    if vectors is not None and Path(vectors).suffix.lower() not in (".geojson", ".gpkg"):
-        raise ConfigError(f"outlines are written as .geojson or .gpkg, not {os.fspath(vectors)!r}")
     target, outlines = Path(out), None if vectors is None else Path(vectors)
-    objects = predictor.card.finds_objects
-    if objects and shrink != 1:
-        raise ConfigError("shrink is for label maps; objects are found at the picture's own size")
-    engine = predictor.score_engine
-    if not objects and ALIGN % engine.stride:
-        raise ConfigError(
-            f"model {predictor.card.name!r} has scores of stride {engine.stride}; tiles need a power of 2"
-        )
-    budget = parse_bytes(max_memory)
+    lowest = _checked_min_score(predictor, shrink, min_score)
+    budget, sides = parse_bytes(max_memory), (tile, tile) if isinstance(tile, int) else tile
+    if outlines is not None:
+        from segscape.bigimage.vectors import check_vectors
+
+        check_vectors(outlines)
     # Its kernels, and what compiles them, are part of the program: they are there before memory is measured.
     import segscape.runtime.classify_kernels  # noqa: F401
 
@@ -135,68 +129,50 @@ def predict_huge(
     try:
         if target.exists() and Path(image.source).exists() and target.samefile(image.source):
             raise ConfigError(f"{str(target)!r} is the picture itself, and the result would overwrite it")
+        folder = target.parent / f".{target.name}.parts"
         job = {
             "format": _FORMAT,
-            "source": _fingerprint(source, image),
-            "model": predictor.id,
-            "engine": engine.name,
+            "source": _fingerprint(image),
+            "model": _fingerprint_of_model(predictor),
             "size": image.size,
-            "options": [tile, margin, shrink],
+            "options": [sides, margin, shrink, lowest],
         }
-        labels = predictor.card.result_labels
-        if objects:
+        labels, num_objects = predictor.card.result_labels, None
+        progress = progress or Progress(quiet=True)
+        if predictor.card.finds_objects:
+            parts = ObjectParts(folder, job, resume=resume)
             plan, predicted, areas, num_objects = find_objects(
                 predictor,
                 image,
                 target,
-                job,
+                parts,
                 budget=budget,
-                tile=tile,
+                tile=sides,
                 margin=margin,
-                min_score=predictor.checked_min_score(min_score),
+                min_score=lowest,
                 vectors=outlines,
-                resume=resume,
-                progress=progress or Progress(quiet=True),
+                progress=progress,
                 order=order,
             )
-            return _result(target, outlines, image, labels, areas, plan, predicted, start, num_objects)
-        num_classes = len(labels)
-        dtype = np.dtype(np.uint8 if num_classes <= 256 else np.uint16)
-        bands = LabelBands(target.parent / f".{target.name}.parts", job, image.size, dtype, resume=resume)
-        seen = (-(-image.size[0] // shrink), -(-image.size[1] // shrink))
-        plan, predicted = _plan(bands.state, engine, image, seen, num_classes, tile, margin, budget, shrink)
-        run = TileRun(predictor, image, bands, shrink, progress or Progress(quiet=True), order)
-        plan = run.all_rows(plan, predicted)
-        release(engine)
-        areas = np.zeros(num_classes, np.int64)
-        whole = bands.folder / "labels.tif"
-        write_label_tiff(whole, _counted(bands, areas), image.size, dtype, labels, image.georeference)
-        try:
-            whole.replace(target)
-        except OSError as error:
-            raise explain_os_error(error, target) from error
-        if outlines is not None:
-            from segscape.bigimage.vectors import write_vectors
+        else:
+            dtype = np.dtype(np.uint8 if len(labels) <= 256 else np.uint16)
+            parts = LabelBands(folder, job, image.size, dtype, resume=resume)
+            seen = (-(-image.size[0] // shrink), -(-image.size[1] // shrink))
+            plan, predicted = kept_plan(parts, seen, budget) or _plan(
+                predictor, image, seen, sides, margin, budget, shrink
+            )
+            plan = TileRun(predictor, image, parts, shrink, progress, order).all_rows(plan, predicted)
+            release(predictor.score_engine)
+            areas = np.zeros(len(labels), np.int64)
+            parts.write_map(target, _counted(parts, areas), image.size, dtype, labels, image.georeference)
+            if outlines is not None:
+                from segscape.bigimage.vectors import write_vectors
 
-            write_vectors(outlines, bands, image.size, labels, image.georeference, budget)
-        bands.remove()
+                write_vectors(outlines, parts, image.size, labels, image.georeference, budget)
+        parts.remove()
     finally:
         if opened:
             image.close()
-    return _result(target, outlines, image, labels, areas, plan, predicted, start)
-
-
-def _result(
-    target: Path,
-    outlines: Path | None,
-    image: WindowedImage,
-    labels: LabelSet,
-    areas: np.ndarray,
-    plan: TilePlan,
-    predicted: int | None,
-    start: float,
-    num_objects: int | None = None,
-) -> HugeResult:
     return HugeResult(
         labels=target,
         vectors=outlines,
@@ -209,21 +185,40 @@ def _result(
     )
 
 
+def _checked_min_score(predictor: Predictor, shrink: int, wanted: float | str) -> float:
+    """The lowest score of objects, 0 for label maps; options that the model has no use for are refused."""
+    card = predictor.card
+    if shrink < 1:
+        raise ConfigError(f"shrink must be at least 1, got {shrink}")
+    if card.finds_objects:
+        if shrink != 1:
+            raise ConfigError("shrink is for label maps; objects are found at the picture's own size")
+        return predictor.checked_min_score(wanted)
+    if wanted != "model":
+        raise ConfigError(f"model {card.name!r} makes label maps; it has no min_score")
+    if ALIGN % (stride := predictor.score_engine.stride):
+        raise ConfigError(f"model {card.name!r} has scores of stride {stride}; tiles need a power of 2")
+    return 0.0
+
+
 def _opened(source: str | os.PathLike[str] | np.ndarray | WindowedImage) -> tuple[WindowedImage, bool]:
     """The picture, and whether it was opened here."""
     if isinstance(source, np.ndarray):
         from segscape.image import as_image
 
-        return ArrayImage(as_image(source, max_pixels=source.size).pixels), True
+        return ArrayImage(as_image(source).pixels), True
     if isinstance(source, (str, os.PathLike)):
         return open_big_image(source), True
     return source, False
 
 
-def _fingerprint(source: Any, image: WindowedImage) -> list[Any]:
+def _fingerprint(image: WindowedImage) -> list[Any]:
     """What tells a picture from another, without reading all of it where it is a file."""
-    if isinstance(source, np.ndarray):
-        return [hashlib.sha256(source.tobytes()).hexdigest()]
+    if isinstance(image, ArrayImage):
+        (height, width), pixels = image.size, hashlib.sha256()
+        for y in range(0, height, _HASHED_ROWS):  # since an array that is not contiguous is copied
+            pixels.update(image.read(y, 0, min(_HASHED_ROWS, height - y), width).ravel().data)
+        return [pixels.hexdigest()]
     path = Path(image.source)
     if path.is_dir():
         stats = [entry.stat() for entry in path.rglob("*") if entry.is_file()]
@@ -235,30 +230,37 @@ def _fingerprint(source: Any, image: WindowedImage) -> list[Any]:
     return [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
 
 
+def _fingerprint_of_model(predictor: Predictor) -> list[str]:
+    """What tells a model from another: its card, with the weights' hash and what follows the network, and its graph.
+
+    That is "key" of the engines that run one. A model in int8 has the card of what it was made from.
+    """
+    card = hashlib.sha256(predictor.card.to_json().encode()).hexdigest()
+    return [card, predictor.engine.name, getattr(predictor.engine, "key", "")]
+
+
 def _plan(
-    state: Mapping[str, Any],
-    engine: Engine,
+    predictor: Predictor,
     image: WindowedImage,
     seen: tuple[int, int],
-    num_classes: int,
-    tile: int | tuple[int, int] | None,
+    tile: tuple[int, int] | None,
     margin: int | None,
     budget: int,
     shrink: int,
 ) -> tuple[TilePlan, int | None]:
     """The tiles, and the memory they take if that was predicted."""
-    if "tile" in state:  # what an earlier run chose; measured again it might differ
-        height, width = state["tile"]
-        plan = TilePlan(seen, (height, width), state["margin"], batch=state["batch"], at_once=state["at_once"])
-        return plan, state["predicted_bytes"]
+    engine = predictor.score_engine
     # The memory first: what other work leaves behind would be taken for the network's.
-    per_pixel = measured_bytes_per_pixel(engine, budget, seen[0] * seen[1]) if tile is None else None
+    per_pixel = 0.0 if tile else measured_bytes_per_pixel(engine, budget, seen[0] * seen[1])
     margin = measured_margin(engine) if margin is None else margin
-    if per_pixel is None:
-        assert tile is not None
-        sides = (tile, tile) if isinstance(tile, int) else tile
-        return TilePlan(seen, sides, margin, at_once=engine.concurrency), None
-    facts: dict[str, Any] = {"num_classes": num_classes, "stride": engine.stride, "shrink": shrink, "wide": image.wide}
+    if tile:
+        return TilePlan(seen, tile, margin, at_once=engine.concurrency), None
+    facts: dict[str, Any] = {
+        "num_classes": len(predictor.card.label_set),
+        "stride": engine.stride,
+        "shrink": shrink,
+        "wide": image.wide,
+    }
     batch = _GPU_BATCH if "cuda" in engine.name else 1
     plan = plan_tiles(seen, budget, per_pixel, margin=margin, batch=batch, at_once=engine.concurrency, **facts)
     return plan, plan.predicted_bytes(per_pixel, **facts)

@@ -15,7 +15,7 @@ it, so a tile's grid of scores lies on that of the whole picture."""
 MOST_PIXELS = 2**24
 """In one call of the network; of larger tiles so little lies in margins that more gain nothing."""
 
-_FIXED_BYTES = 96 * 2**20
+FIXED_BYTES = 96 * 2**20
 """What is there whatever the tiles: decoded pieces of the file, what threads and libraries need of their own."""
 
 _TIFF_ROWS = 3 * 512
@@ -33,7 +33,6 @@ class TilePlan:
         size: (height, width) of the picture as the network sees it.
         tile: (height, width) of a tile, multiples of `ALIGN`; those at the right and the bottom end with the picture.
         margin: pixels at the inner edges of a tile that play no part in the outcome, a multiple of `ALIGN` / 2.
-        blend: pixels without margins that neighbouring tiles have in common, a multiple of `ALIGN`.
         batch: tiles given to the network in one call.
         at_once: calls of the network that run at the same time.
     """
@@ -41,15 +40,12 @@ class TilePlan:
     size: tuple[int, int]
     tile: tuple[int, int]
     margin: int
-    blend: int = ALIGN
     batch: int = 1
     at_once: int = 1
 
     def __post_init__(self) -> None:
         if self.margin < 0 or self.margin % (ALIGN // 2):
             raise ConfigError(f"the margin of tiles must be a multiple of {ALIGN // 2} pixels, got {self.margin}")
-        if self.blend < ALIGN or self.blend % ALIGN:
-            raise ConfigError(f"tiles must blend over a multiple of {ALIGN} pixels, got {self.blend}")
         if any(side % ALIGN or side < self.least_side for side in self.tile):
             raise ConfigError(
                 f"with a margin of {self.margin} pixels, tiles must have sides that are multiples of {ALIGN} from "
@@ -58,13 +54,13 @@ class TilePlan:
 
     @property
     def overlap(self) -> int:
-        """Of neighbouring tiles."""
-        return 2 * self.margin + self.blend
+        """Of neighbouring tiles: their margins and `ALIGN` pixels over which one fades into the other."""
+        return 2 * self.margin + ALIGN
 
     @property
     def least_side(self) -> int:
         """The smallest side of a tile: no point may lie in three of them."""
-        return 2 * self.margin + 2 * self.blend
+        return 2 * self.margin + 2 * ALIGN
 
     @property
     def rows(self) -> list[tuple[int, int]]:
@@ -86,19 +82,6 @@ class TilePlan:
             return replace(self, at_once=self.at_once // 2) if self.at_once > 1 else None
         return replace(self, tile=(height, longer) if width >= height else (longer, width))
 
-    def after(self, error: BaseException) -> TilePlan:
-        """The `halved` plan with which to go on after memory ran out.
-
-        Raises:
-            ResourceError: tiles cannot be smaller.
-        """
-        if (smaller := self.halved()) is None:
-            raise ResourceError(
-                f"out of memory with tiles of {self.tile[1]} × {self.tile[0]} ({error}), and they cannot be smaller; "
-                "close other programs or take a smaller model"
-            ) from error
-        return smaller
-
     def predicted_bytes(
         self, per_pixel: float, num_classes: int, stride: int, *, shrink: int = 1, wide: bool = False
     ) -> int:
@@ -117,13 +100,13 @@ class TilePlan:
         pixels = 3 * height * width * ((self.at_once + 2) * self.batch + 2 * shrink**2)
         # Scores of a tile that wait, are joined and are classified.
         scores = 4 * num_classes * height * width // stride**2 * (self.batch + 3)
-        row_of_scores = 4 * num_classes * -(-self.size[1] // stride) * (self.blend // stride + 1)
+        row_of_scores = 4 * num_classes * -(-self.size[1] // stride) * (ALIGN // stride + 1)
         columns = self.size[1] * shrink
         rows = height - self.margin if height < self.size[0] else height
         labels = (1 if num_classes <= 256 else 2) * columns * (rows * shrink + 2 * EMIT_ROWS)
         held = 3 * columns * height * shrink if wide else 0
         written = _TIFF_ROWS * columns
-        return int(SLACK * (network + pixels + scores) + row_of_scores + max(labels, written) + held + _FIXED_BYTES)
+        return int(SLACK * (network + pixels + scores) + row_of_scores + max(labels, written) + held + FIXED_BYTES)
 
 
 def plan_tiles(

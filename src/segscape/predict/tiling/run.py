@@ -13,14 +13,16 @@ import numpy as np
 
 from segscape.bigimage import WindowedImage
 from segscape.bigimage.label_bands import LabelBands
-from segscape.errors import ModelError, ResourceError
+from segscape.errors import ResourceError
 from segscape.predict.tiling.blend import Blender
+from segscape.predict.tiling.fitting import OutOfMemory, keep_plan, until_it_fits
 from segscape.predict.tiling.memory import OneSizeAtATime
 from segscape.predict.tiling.plan import TilePlan
 from segscape.predict.tiling.source import Tile, TileSource
 from segscape.preprocess import Preprocess
 from segscape.progress import Progress
 from segscape.runtime.engine import Engine
+from segscape.runtime.inference import checked_scores
 
 if TYPE_CHECKING:
     from segscape.predict.predictor import Predictor
@@ -29,10 +31,6 @@ if TYPE_CHECKING:
 _BAND_ROWS = 64
 Scored = tuple[int, int, np.ndarray]
 """Row and column of a tile, and its scores (C, h, w)."""
-
-
-class _OutOfMemory(Exception):
-    """The network's, which smaller tiles may help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +55,13 @@ class TileRun:
 
     def all_rows(self, plan: TilePlan, predicted: int | None) -> TilePlan:
         """Do the rows that are not done; with smaller tiles when memory runs out. The plan that held in the end."""
-        while self.bands.rows_done < self.image.size[0]:
-            chosen = {"tile": plan.tile, "margin": plan.margin, "batch": plan.batch, "at_once": plan.at_once}
-            self.bands.keep(**chosen, predicted_bytes=predicted)
-            try:
+
+        def rows(plan: TilePlan) -> None:
+            if self.bands.rows_done < self.image.size[0]:
+                keep_plan(self.bands, plan, predicted)
                 self._rows(plan)
-            except _OutOfMemory as error:
-                smaller = plan.after(error)
-                self.progress.message(
-                    f"out of memory with tiles of {plan.tile[1]} × {plan.tile[0]}: going on with "
-                    f"{smaller.tile[1]} × {smaller.tile[0]}"
-                )
-                plan = smaller
-        return plan
+
+        return until_it_fits(rows, plan, self.progress)
 
     def _rows(self, plan: TilePlan) -> None:
         engine, labels = self.predictor.score_engine, self.predictor.card.label_set
@@ -132,9 +124,8 @@ class TileRun:
         try:
             logits = run(network_input(preprocess, tiles))
         except (ResourceError, MemoryError) as error:
-            raise _OutOfMemory(str(error)) from error
-        if not np.isfinite(logits).all():
-            raise ModelError("the network's scores are not finite: its weights are damaged, or its training diverged")
+            raise OutOfMemory(str(error)) from error
+        checked_scores(logits, (tiles[0].shape[0], tiles[0].shape[1]))
         return logits
 
 

@@ -65,7 +65,7 @@ def _weights(span: tuple[int, int], length: int, plan: TilePlan, stride: int) ->
     places = (np.arange(-(-(end - first) // stride)) + 0.5) * stride + first
     weights = np.ones(len(places))
     if first > 0:
-        weights *= np.clip((places - first - plan.margin) / plan.blend, 0, 1)
+        weights *= np.clip((places - first - plan.margin) / ALIGN, 0, 1)
     if end < length:
-        weights *= np.clip((end - plan.margin - places) / plan.blend, 0, 1)
+        weights *= np.clip((end - plan.margin - places) / ALIGN, 0, 1)
     return weights.astype(np.float32)
