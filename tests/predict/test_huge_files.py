@@ -1,4 +1,6 @@
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,12 +8,15 @@ import pytest
 import tifffile
 
 from segscape.bigimage import Georeference, open_big_image
-from segscape.errors import ConfigError, ImageError
+from segscape.errors import ConfigError, ImageError, ResourceError
 from segscape.image import MAX_PIXELS
 from segscape.predict import huge_files
 from segscape.predict.huge_files import MemoryLimit, memory_limit, predict_huge_file, split_inputs, too_large
-from segscape.predict.predictor import load
+from segscape.predict.predictor import Predictor, load
 from segscape.predict.tiling import huge as tiling
+from segscape.predict.tiling.plan import TilePlan
+from segscape.progress import Progress
+from segscape.refine.watershed import WatershedParameters
 
 SIZE = (200, 300)
 PLACE = Georeference.of((0.5, 0.0, 1000.0, 0.0, -0.5, 2000.0), 32633, geographic=False)
@@ -115,6 +120,55 @@ def test_what_lies_on_the_ground_gets_outlines(tiny_predictor, make_tiff, tmp_pa
     labels = open_big_image(written["labels"])
     labels.close()
     assert labels.georeference is not None
+
+
+def test_what_is_read_by_windows_alone_is_done_by_tiles_whatever_its_size(make_photo, tmp_path, tiny_predictor):
+    rasterio = pytest.importorskip("rasterio")
+    path = tmp_path / "small.jp2"
+    facts = {"height": 64, "width": 64, "count": 3, "dtype": "uint8", "crs": "EPSG:32633"}
+    place = rasterio.Affine(*PLACE.transform)
+    with rasterio.Env(), rasterio.open(path, "w", driver="JP2OpenJPEG", transform=place, **facts) as file:
+        file.write(np.zeros((3, 64, 64), np.uint8))
+    named_so = make_photo("a.png").rename(tmp_path / "photo.jp2")
+    assert too_large([path, named_so], memory_limit("auto"), tiny_predictor) == [path]
+
+
+def test_what_would_read_jpeg_2000_is_named_where_it_is_missing(tmp_path, tiny_predictor, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rasterio", None)
+    path = tmp_path / "a.jp2"
+    path.write_bytes(b"\0\0\0\x0cjP  \r\n\x87\n")
+    assert too_large([path], memory_limit("auto"), tiny_predictor) == [path]
+    with pytest.raises(ImageError, match=r"segscape\[geo\]"):
+        predict_huge_file(tiny_predictor, path, tmp_path, "a", max_memory=10**9)
+
+
+def test_the_json_of_flooded_objects_has_their_label_set(tiny_predictor, make_tiff, tmp_path, monkeypatch):
+    label = {"name": "nucleus", "zh": "细胞核", "color": [9, 8, 7]}
+    card = replace(tiny_predictor.card, objects={"watershed": WatershedParameters().to_dict(), "label": label})
+    result = tiling.HugeResult(
+        tmp_path / "a.labels.tif", None, SIZE, {"nucleus": 7}, TilePlan(SIZE, (192, 192), 32), None, 1.0, num_objects=1
+    )
+    monkeypatch.setattr(tiling, "predict_huge", lambda *_, **__: result)
+    document = predict_huge_file(Predictor(tiny_predictor.engine, card), make_tiff(), tmp_path, "a", max_memory=10**9)
+    assert [entry["name"] for entry in document["label_set"]["labels"]] == ["nucleus"]
+
+
+def test_outlines_that_memory_does_not_suffice_for_are_left_out(
+    tiny_predictor, make_tiff, tmp_path, monkeypatch, capsys
+):
+    def fails(*_):
+        raise ResourceError("the regions would take about 3000 MB")
+
+    monkeypatch.setattr("segscape.bigimage.vectors.write_vectors", fails)
+    source = make_tiff(extratags=PLACE.tags)
+    document = predict_huge_file(
+        tiny_predictor, source, tmp_path / "out", "a", max_memory=2 * 10**9, progress=Progress(quiet=False)
+    )
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.json", "a.labels.tif"]
+    assert sorted(document["written"]) == ["json", "labels"]
+    assert document["outlines_left_out"] == "the regions would take about 3000 MB"
+    assert json.loads((tmp_path / "out/a.json").read_text("utf-8"))["outlines_left_out"]
+    assert f"{source}: outlines were left out: the regions would take about 3000 MB" in capsys.readouterr().err
 
 
 def test_two_models_are_not_joined_by_tiles(make_tiff, tmp_path):

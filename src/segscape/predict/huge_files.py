@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import json
 import os
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segscape.errors import ConfigError, ImageError
+from segscape.errors import ConfigError, ImageError, ResourceError
+from segscape.file_kinds import file_kind
 from segscape.files import write_text
 from segscape.image import IMAGE_SUFFIXES, MAX_PIXELS
 from segscape.result_files import safe_stem
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 _TILES = "tiles:"
 _NEVER_BY_WINDOWS = IMAGE_SUFFIXES - {".tif", ".tiff"}
+_GDAL_SUFFIXES = {".jp2", ".j2k", ".img"}
 _UNKNOWN_MEMORY = 2 * 10**9
 
 
@@ -81,19 +84,37 @@ def _is_zarr(path: Path) -> bool:
 
 
 def too_large(files: Iterable[Path], limit: MemoryLimit, predictor: Predictor | PanopticPredictor) -> list[Path]:
-    """Those that are to be done by tiles. What cannot be read at all is not among them."""
+    """Those that are to be done by tiles: too large for memory, or of a kind that is read by windows alone."""
     found = []
     for path in files:
         if path.suffix.lower() in _NEVER_BY_WINDOWS:
             continue
         from segscape.bigimage import size_by_windows
 
-        with contextlib.suppress(ImageError, OSError):  # whoever reads it says what is wrong
-            if (size := size_by_windows(path)) and (
-                size[0] * size[1] > limit.max_pixels or _bytes_for_objects(predictor, size) > limit.num_bytes
-            ):
-                found.append(path)
+        try:
+            size = size_by_windows(path)
+            huge = size is not None and (
+                size[0] * size[1] > limit.max_pixels
+                or _bytes_for_objects(predictor, size) > limit.num_bytes
+                or not _is_read_whole(path)
+            )
+        except (ImageError, OSError):  # whoever reads it says what is wrong
+            huge = not _is_read_whole(path)
+        if huge:
+            found.append(path)
     return found
+
+
+def _is_read_whole(path: Path) -> bool:
+    """Whether its kind is one that `segscape.image.read_image` knows, unlike JPEG 2000."""
+    try:
+        with path.open("rb") as file:
+            file_kind(file, str(path))
+    except ImageError:
+        return False
+    except OSError:  # it is not there
+        pass
+    return True
 
 
 def _bytes_for_objects(predictor: Predictor | PanopticPredictor, size: tuple[int, int]) -> float:
@@ -130,7 +151,8 @@ def predict_huge_file(
 ) -> dict[str, Any]:
     """Segment one picture by tiles and write STEM.labels.tif, STEM.json, and of a georeferenced one STEM.gpkg.
 
-    The map is of classes, or of a model that finds objects of their ids.
+    The map is of classes, or of a model that finds objects of their ids. Outlines that memory does not suffice for are
+    left out; STEM.json says so under "outlines_left_out".
 
     The network sees the picture at its own resolution, or, with a number as ``long_side``, so many whole times smaller
     that it is at most that long.
@@ -155,22 +177,36 @@ def predict_huge_file(
     from segscape.predict.tiling.huge import predict_huge
 
     if not isinstance(predictor, Predictor):
-        raise ConfigError(f"{os.fspath(source)!r} is too large for memory, and two models are not joined by tiles")
+        raise ConfigError(f"{os.fspath(source)!r} is done by tiles, and two models are not joined by tiles; give one")
+    start = time.perf_counter()
     longest = checked_long_side(long_side)
-    size, placed = _size_and_place(source)
+    (height, width), placed = _size_and_place(source)
     base = folder / safe_stem(stem)
-    result = predict_huge(
+    by_tiles = functools.partial(
+        predict_huge,
         predictor,
         source,
         base.with_name(base.name + ".labels.tif"),
         max_memory=max_memory,
-        shrink=1 if longest is None else -(-max(size) // longest),
-        vectors=base.with_name(base.name + _outlines_suffix()) if placed else None,
+        shrink=1 if longest is None else -(-max(height, width) // longest),
         min_score=min_score,
         progress=progress,
     )
-    height, width = result.size
-    labels = predictor.card.label_set
+    outlines = base.with_name(base.name + _outlines_suffix()) if placed else None
+    result, left_out = None, ""
+    try:
+        result = by_tiles(vectors=outlines)
+    except (ConfigError, ResourceError) as error:
+        if outlines is None:
+            raise
+        left_out = str(error)
+    if result is None:
+        # Nobody asked for outlines, so all else is written without them. What was finished is not done again; and if
+        # they were not the reason, it comes again.
+        result = by_tiles()
+        if progress:
+            progress.message(f"{os.fspath(source)}: outlines were left out: {left_out}")
+    labels = predictor.card.result_labels
     document: dict[str, Any] = {
         "size": {"height": height, "width": width},
         "source": os.fspath(source),
@@ -189,12 +225,13 @@ def predict_huge_file(
             "count": len(result.plan.rows) * len(result.plan.columns),
         },
         "predicted_bytes": result.predicted_bytes,
-        "timings_ms": {"all": round(1000 * result.seconds, 2)},
+        **({"outlines_left_out": left_out} if left_out else {}),
+        "timings_ms": {"all": round(1000 * (time.perf_counter() - start), 2)},
     }
     path = base.with_name(base.name + ".json")
     write_text(path, json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
-    outlines = {} if result.vectors is None else {"outlines": str(result.vectors)}
-    return {**document, "written": {"labels": str(result.labels), "json": str(path), **outlines}}
+    files = {} if result.vectors is None else {"outlines": str(result.vectors)}
+    return {**document, "written": {"labels": str(result.labels), "json": str(path), **files}}
 
 
 def _outlines_suffix() -> str:
