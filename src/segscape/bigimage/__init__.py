@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from segscape.bigimage.chunks import TileFolder, ZarrImage, is_zarr
@@ -23,12 +25,14 @@ def open_big_image(path: str | os.PathLike[str]) -> WindowedImage:
         ImageError: it is none of these, it is damaged, or what would read it is not installed.
     """
     where = Path(path)
-    try:
+    with _explained(path):
         if where.is_dir():
             return ZarrImage(path) if is_zarr(where) else TileFolder(path)
+        if _is_pipe_or_device(where):
+            raise ImageError(
+                f"{os.fspath(path)!r}: is a pipe or device, which gives no windows; save the picture to a file first"
+            )
         tiff = is_tiff(where)
-    except OSError as error:
-        raise ImageError(f"{os.fspath(path)!r}: cannot be read ({error.strerror or error})") from error
     if not tiff:
         return RasterImage(path)
     try:
@@ -44,10 +48,27 @@ def size_by_windows(path: str | os.PathLike[str]) -> tuple[int, int] | None:
         ImageError: it cannot be read at all.
     """
     where = Path(path)
-    if where.is_file() and not is_tiff(where) and where.suffix.lower() not in _GDAL_SUFFIXES:
-        return None
+    with _explained(path):
+        if _is_pipe_or_device(where):
+            return None
+        if where.is_file() and not is_tiff(where) and where.suffix.lower() not in _GDAL_SUFFIXES:
+            return None
     image = open_big_image(path)
     try:
         return image.size
     finally:
         image.close()
+
+
+def _is_pipe_or_device(path: Path) -> bool:
+    """Of which none may be opened to look what it is: a pipe would wait for a writer for ever."""
+    return path.exists() and not path.is_dir() and not path.is_file()
+
+
+@contextlib.contextmanager
+def _explained(path: str | os.PathLike[str]) -> Iterator[None]:
+    """What the system refuses within is an `ImageError` about ``path``."""
+    try:
+        yield
+    except OSError as error:
+        raise ImageError(f"{os.fspath(path)!r}: cannot be read ({error.strerror or error})") from error
