@@ -35,27 +35,44 @@ class RasterImage:
                 f"{self.source!r}: {why or 'is no TIFF, Zarr or folder of tiles'}, which needs rasterio to be read by "
                 "windows; install it with: pip install 'segscape[geo]'"
             ) from None
-        from rasterio.enums import ColorInterp
         from rasterio.errors import RasterioError
 
         self._errors = (RasterioError, OSError)
         self._data = self._opened(str(Path(path).absolute()))
-        self.size = (self._data.height, self._data.width)
-        try:
-            for dtype in self._data.dtypes:
-                checked_type(np.dtype(dtype), self.source)
-        except ImageError:
-            self.close()
-            raise
-        self.wide = self._data.block_shapes[0][1] >= self.size[1]
-        kinds = self._data.colorinterp
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._data.close)
+            try:
+                self._look()
+            except ImageError:
+                raise
+            except Exception as error:  # what a driver hands on of a damaged header may be anything
+                raise ImageError(
+                    f"{self.source!r}: this raster is damaged or of an unsupported kind ({error}); convert it "
+                    "(gdal_translate)"
+                ) from error
+            undo.pop_all()
+
+    def _look(self) -> None:
+        from rasterio.enums import ColorInterp
+
+        data = self._data
+        self.size = (data.height, data.width)
+        for dtype in data.dtypes:
+            checked_type(np.dtype(dtype), self.source)
+        self.wide = data.block_shapes[0][1] >= self.size[1]
+        kinds = data.colorinterp
         self._alpha = len(kinds) > 3 and kinds[3] == ColorInterp.alpha
-        self._bands = list(range(1, 5 if self._alpha else min(self._data.count, 3) + 1))
+        self._bands = list(range(1, 5 if self._alpha else min(data.count, 3) + 1))
+        num_levels = max(np.iinfo(dtype).max for dtype in data.dtypes) + 1
         self._colors = None
         if kinds[0] == ColorInterp.palette:
-            self._colors = np.zeros((256, 3), np.uint8)
-            for level, color in self._data.colormap(1).items():
+            self._colors = np.zeros((num_levels, 3), np.uint8)
+            for level, color in data.colormap(1).items():
                 self._colors[level] = color[:3]
+        self._levels = None
+        if bits := data.tags(1, ns="IMAGE_STRUCTURE").get("NBITS"):
+            self._levels = _levels_of(int(bits), num_levels)
+        self._white_is_zero = data.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES"
         self.georeference = self._georeference()
 
     def read(self, y0: int, x0: int, height: int, width: int) -> np.ndarray:
@@ -71,7 +88,10 @@ class RasterImage:
             ) from error
         if self._colors is not None:
             return self._colors[window[0]]
-        return rgb_of(window.transpose(1, 2, 0), alpha=self._alpha)
+        if self._levels is not None:
+            window = self._levels[window]
+        pixels = rgb_of(window.transpose(1, 2, 0), alpha=self._alpha)
+        return 255 - pixels if self._white_is_zero else pixels
 
     def close(self) -> None:
         self._data.close()
@@ -95,6 +115,15 @@ class RasterImage:
         code = None if system is None else system.to_epsg()
         geographic = system is not None and system.is_geographic
         return Georeference.of((at.a, at.b, at.c, at.d, at.e, at.f), code, geographic=geographic)
+
+
+def _levels_of(bits: int, num_levels: int) -> np.ndarray:
+    """What pixels of so many bits are as 0…255: (num_levels,) uint8. GDAL gives 12 bits as they are, in 16.
+
+    The same levels as the ordinary way gives (`segscape.pixels`), round(v · 255 / (2**bits - 1)).
+    """
+    white = 2**bits - 1
+    return np.rint(np.minimum(np.arange(num_levels), white) * (255 / white)).astype(np.uint8)
 
 
 @contextlib.contextmanager

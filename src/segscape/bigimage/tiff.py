@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import struct
-import zlib
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -41,23 +40,24 @@ class TiffImage:
         self.source = os.fspath(path)
         try:
             self._file = tifffile.TiffFile(path)
-        except (tifffile.TiffFileError, OSError, ValueError, struct.error) as error:
+        except Exception as error:  # of a damaged directory tifffile throws many things, here and below
             raise ImageError(f"{self.source!r}: is no TIFF that can be read ({error})") from error
-        try:
-            self._open_page()
-        except BaseException:
-            self._file.close()
-            raise
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._file.close)
+            try:
+                self._open_page()
+            except (NeedsGdal, ImageError):
+                raise
+            except Exception as error:
+                raise ImageError(f"{self.source!r}: this TIFF is damaged ({error}); copy or export it again") from error
+            undo.pop_all()
 
     def _open_page(self) -> None:
-        try:
-            page: Any = self._file.pages[0]
-            tags, size = page.tags, (int(page.imagelength), int(page.imagewidth))
-            layout = (int(page.compression), int(page.planarconfig), int(page.photometric), int(page.samplesperpixel))
-            dtype = page.dtype
-        except Exception as error:  # a damaged directory makes tifffile throw many things
-            raise ImageError(f"{self.source!r}: this TIFF is damaged ({error}); copy or export it again") from error
-        compression, planar, photometric, samples = layout
+        page: Any = self._file.pages[0]
+        tags, dtype, bits = page.tags, page.dtype, page.bitspersample
+        size = (int(page.imagelength), int(page.imagewidth))
+        compression, planar, samples = int(page.compression), int(page.planarconfig), int(page.samplesperpixel)
+        photometric = int(page.photometric)
         if compression not in _PLAIN or (planar != 1 and samples > 1):
             raise NeedsGdal(f"compression {compression}, planar configuration {planar}")
         if photometric not in (_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE):
@@ -67,9 +67,13 @@ class TiffImage:
         checked_type(dtype, self.source)
         if (turned := tags.valueof(274, 1)) != 1:
             raise ImageError(f"{self.source!r}: is stored turned (orientation {turned}); save it upright to read it")
+        if isinstance(bits, int) and bits not in (1, 8, 16):  # others tifffile only unpacks with imagecodecs
+            raise NeedsGdal(f"{bits}-bit pixels")
         self._page, self.size, self._photometric = page, size, photometric
         rows = page.tilelength if page.is_tiled else min(int(page.rowsperstrip), size[0])
         self._segment = (int(rows), int(page.tilewidth if page.is_tiled else size[1]))
+        if min(self._segment) < 1:
+            raise ImageError(f"{self.source!r}: this TIFF declares strips or tiles of no size; copy or export it again")
         self.wide = self._segment[1] >= size[1] and size[0] > self._segment[0]
         if self._segment[0] * self._segment[1] * samples * dtype.itemsize > _MAX_SEGMENT_BYTES:
             if compression != 1:
@@ -79,14 +83,14 @@ class TiffImage:
                 )
             raise NeedsGdal("one uncompressed strip")
         across = -(-size[1] // self._segment[1])
-        if len(page.dataoffsets) < across * -(-size[0] // self._segment[0]):
+        if min(len(page.dataoffsets), len(page.databytecounts)) < across * -(-size[0] // self._segment[0]):
             raise ImageError(f"{self.source!r}: this TIFF lacks some of its pieces; copy or export it again")
         self._across = across
         extra = page.extrasamples
         self._alpha = samples > 3 and bool(extra) and int(extra[0]) in (1, 2)
         self._colors = None
         if photometric == _PALETTE:
-            if page.colormap is None or len(page.colormap[0]) < np.iinfo(dtype).max + 1:
+            if page.colormap is None or len(page.colormap[0]) < 2**bits:
                 raise ImageError(f"{self.source!r}: this TIFF lacks its palette; copy or export it again")
             self._colors = (np.asarray(page.colormap).T // 257).astype(np.uint8)
         self.georeference = _georeference(tags)
@@ -135,12 +139,12 @@ class TiffImage:
                 stored = decoded[0]
             except MemoryError as error:
                 raise ResourceError(f"out of memory while reading {self.source!r}") from error
-            except (OSError, EOFError, ValueError, zlib.error, IndexError, RuntimeError) as error:
+            except Exception as error:  # as on opening: what decoding throws has no common base
                 raise ImageError(
                     f"{self.source!r}: piece {index} of this TIFF is damaged ({error}); copy or export it again"
                 ) from error
         if self._colors is not None:
-            return self._colors[stored[..., 0]]
+            return self._colors[stored[..., 0].astype(np.uint16)]  # 1-bit pixels are bools, which would be a mask
         pixels = rgb_of(stored, alpha=self._alpha)
         return 255 - pixels if self._photometric == _MIN_IS_WHITE else pixels
 
