@@ -25,7 +25,8 @@ def is_zarr(folder: Path) -> bool:
 class ZarrImage:
     """A Zarr array, (H, W), (H, W, S) or (S, H, W) with S ≤ 4; of a group (OME-Zarr), the array "0", the largest.
 
-    See `segscape.bigimage.windowed.WindowedImage`.
+    Where "0" is a group itself, as bioformats2raw writes each series, it is "0/0". See
+    `segscape.bigimage.windowed.WindowedImage`.
 
     Raises:
         ImageError: zarr is not installed, or there is no such array.
@@ -43,14 +44,16 @@ class ZarrImage:
                 f"{self.source!r}: is Zarr, which needs zarr to be read; install it with: pip install 'segscape[geo]'"
             ) from None
         try:
-            node: Any = zarr.open(self.source, mode="r")
-            array = node if isinstance(node, zarr.Array) else node["0"]
+            array: Any = zarr.open(self.source, mode="r")
+            while not isinstance(array, zarr.Array):
+                array = array["0"]
         except Exception as error:  # zarr's errors have no common base
             raise ImageError(f"{self.source!r}: holds no Zarr array that can be read ({error})") from error
         self._array: Any = array
         shape: list[int] = list(array.shape)
         first = len(shape) > 3 or (len(shape) == 3 and shape[0] <= 4 < shape[2])
-        if len(shape) not in (2, 3, 4, 5) or (len(shape) == 3 and not first and shape[2] > 4):
+        too_deep = len(shape) == 3 and not first and shape[2] > 4
+        if len(shape) not in (2, 3, 4, 5) or min(shape) < 1 or too_deep:
             raise ImageError(f"{self.source!r}: is an array of shape {shape}; it must be a picture, as (H, W, 3)")
         checked_type(np.dtype(array.dtype), self.source)
         # OME-Zarr's axes are time, channel, depth, row and column: the first moment and the first layer are read.
@@ -79,7 +82,8 @@ class TileFolder:
     Row and column count from 0 or 1. See `segscape.bigimage.windowed.WindowedImage`.
 
     Raises:
-        ImageError: the names say no grid, some tile is missing, or two have one place.
+        ImageError: the names say no grid, some tile is missing, two have one place, or the last is larger than the
+            first.
     """
 
     wide: bool = False
@@ -113,6 +117,11 @@ class TileFolder:
         self._kept: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
         self._tile = self._pixels(0, 0).shape[:2]
         last = self._pixels(self._grid[0] - 1, self._grid[1] - 1).shape
+        if last[0] > self._tile[0] or last[1] > self._tile[1]:  # the size below would reach past the grid
+            raise ImageError(
+                f"{str(self._files[self._grid[0] - 1, self._grid[1] - 1])!r}: is {last[1]} × {last[0]}, but the tiles "
+                f"before it are {self._tile[1]} × {self._tile[0]}, and the last may only be smaller; cut it anew"
+            )
         self.size = (
             (self._grid[0] - 1) * self._tile[0] + last[0],
             (self._grid[1] - 1) * self._tile[1] + last[1],
