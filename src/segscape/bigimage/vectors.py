@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import struct
@@ -17,7 +18,7 @@ import numpy as np
 from segscape.bigimage.object_parts import WholeObject
 from segscape.bigimage.windowed import Georeference
 from segscape.errors import ConfigError, ResourceError
-from segscape.files import atomic_write
+from segscape.files import atomic_write, explain_os_error
 from segscape.labels import LabelSet
 from segscape.masks import Box, RunLengths
 from segscape.polygons import Rings, to_polygons
@@ -28,6 +29,25 @@ _BYTES_PER_RUN = 120
 """What `segscape.scene.regions` holds of a label map's run at its highest: about fifteen columns of 4 or 8 bytes."""
 
 
+def check_vectors(path: str | os.PathLike[str]) -> None:
+    """Whether outlines can be written to ``path``: asked before the work whose outcome they are.
+
+    Raises:
+        ConfigError: another suffix than .geojson and .gpkg, or .gpkg where pyogrio is not installed.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in (".geojson", ".gpkg"):
+        raise ConfigError(f"outlines are written as .geojson or .gpkg, not {os.fspath(path)!r}")
+    if suffix == ".gpkg":
+        try:
+            import pyogrio  # noqa: F401 (only to say early that it is missing)
+        except ImportError:
+            raise ConfigError(
+                f"{os.fspath(path)!r}: GeoPackage needs pyogrio; install it with: pip install 'segscape[geo]', or "
+                "write .geojson"
+            ) from None
+
+
 def write_vectors(
     path: str | os.PathLike[str],
     bands: Iterable[np.ndarray],
@@ -35,7 +55,7 @@ def write_vectors(
     label_set: LabelSet,
     georeference: Georeference | None = None,
     max_memory: int | None = None,
-) -> int:
+) -> None:
     """Write the connected regions of a label map that comes in bands; specks are merged as in `Segmentation.scene`.
 
     Each region is one multi-polygon with its id, label, area in pixels and share of the picture. Points are in the
@@ -44,23 +64,21 @@ def write_vectors(
     Args:
         path: .geojson (RFC 7946; of another coordinate system than longitude and latitude with the member "crs" of
             GeoJSON 2008, which GDAL reads) or .gpkg.
-        bands: (rows, W) each, from the top; gone through twice.
+        bands: (rows, W) each, from the top; gone through once, and with ``max_memory`` once before, so that then an
+            iterator will not do.
         size: (height, width) of the whole.
         label_set: what the ids mean.
         georeference: of the picture.
         max_memory: bytes that regions may take.
 
-    Returns:
-        the number of regions.
-
     Raises:
-        ConfigError: another suffix, or .gpkg where pyogrio is not installed.
-        ResourceError: the regions' runs do not fit into ``max_memory``, or the disk is full.
+        ConfigError: see `check_vectors`; or .gpkg, and GDAL does not know the coordinate system.
+        ResourceError: the regions' runs do not fit into ``max_memory``, or the disk is full or fails.
+        InputError: the folder of ``path`` cannot be written to.
     """
     from segscape.scene.regions import regions_of_tiles, scene_regions
 
-    if Path(path).suffix.lower() not in (".geojson", ".gpkg"):
-        raise ConfigError(f"outlines are written as .geojson or .gpkg, not {os.fspath(path)!r}")
+    check_vectors(path)
     if max_memory is not None:
         runs = sum(len(band) + int(np.count_nonzero(band[:, 1:] != band[:, :-1])) for band in bands)
         if runs * _BYTES_PER_RUN > max_memory:
@@ -71,7 +89,6 @@ def write_vectors(
     run_map, measures, _ = regions_of_tiles(_tiles(bands), size, label_set)
     regions = scene_regions(run_map, measures, label_set, np.zeros(measures.num_regions, bool))
     _write(Path(path), (_outline_of_region(region, georeference) for region in regions), "regions", georeference)
-    return len(regions)
 
 
 def write_object_outlines(
@@ -83,9 +100,11 @@ def write_object_outlines(
     """Write objects as `write_vectors` does regions, each as it comes: with id, label, area and score.
 
     Raises:
-        ConfigError: another suffix, or .gpkg where pyogrio is not installed.
-        ResourceError: the disk is full.
+        ConfigError: see `check_vectors`; or .gpkg, and GDAL does not know the coordinate system.
+        ResourceError: the disk is full or fails.
+        InputError: the folder of ``path`` cannot be written to.
     """
+    check_vectors(path)
     outlines = (
         _Outline(
             found.id,
@@ -111,12 +130,11 @@ class _Outline:
 
 
 def _write(path: Path, outlines: Iterable[_Outline], layer: str, georeference: Georeference | None) -> None:
+    """For those who have called `check_vectors`."""
     if path.suffix.lower() == ".geojson":
         _write_geojson(path, outlines, georeference)
-    elif path.suffix.lower() == ".gpkg":
-        _write_geopackage(path, outlines, layer, georeference)
     else:
-        raise ConfigError(f"outlines are written as .geojson or .gpkg, not {os.fspath(path)!r}")
+        _write_geopackage(path, outlines, layer, georeference)
 
 
 def _tiles(bands: Iterable[np.ndarray]) -> Iterator[tuple[int, int, np.ndarray]]:
@@ -173,16 +191,12 @@ def _crs(code: int | None) -> dict[str, Any]:
 
 
 def _write_geopackage(path: Path, outlines: Iterable[_Outline], layer: str, georeference: Georeference | None) -> None:
-    try:
-        from pyogrio import raw
-    except ImportError:
-        raise ConfigError(
-            "GeoPackage needs pyogrio; install it with: pip install 'segscape[geo]', or write .geojson"
-        ) from None
+    from pyogrio import raw
+
     code = None if georeference is None else georeference.epsg
     types: dict[str, Any] = {"label": object, "label_id": np.int32, "area_px": np.int64}
     types |= {"share": np.float64} if layer == "regions" else {"object": np.int64, "score": np.float64}
-    with atomic_write(path) as temporary, warnings.catch_warnings():
+    with atomic_write(path) as temporary, _gdal_explained(path, code), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "'crs' was not provided")  # a picture that lies nowhere
         temporary.unlink()  # GDAL makes the file itself
         coming = iter(outlines)
@@ -204,6 +218,21 @@ def _write_geopackage(path: Path, outlines: Iterable[_Outline], layer: str, geor
                 append=append,
             )
             append, batch = True, list(islice(coming, _BATCH))
+
+
+@contextlib.contextmanager
+def _gdal_explained(path: Path, code: int | None) -> Iterator[None]:
+    """What GDAL refuses within becomes an error of ours; of the system's errors it keeps the text, not the number."""
+    from pyogrio.errors import CRSError, DataLayerError, DataSourceError
+
+    try:
+        yield
+    except CRSError as error:
+        raise ConfigError(
+            f"{str(path)!r}: GDAL does not know the picture's coordinate system, EPSG:{code}; write .geojson"
+        ) from error
+    except (DataSourceError, DataLayerError) as error:
+        raise explain_os_error(OSError(str(error)), path) from error
 
 
 def _wkb(parts: list[Rings]) -> bytes:
