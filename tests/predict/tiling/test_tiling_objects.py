@@ -122,6 +122,14 @@ def test_what_the_budget_forbids_is_not_tried(detector, measured, tmp_path):
     assert max(shape[0] * shape[1] for shape in detector.seen) * 1000 < 300e6
 
 
+def test_nor_for_a_watershed_whose_network_is_measured(detector, measured, monkeypatch):
+    monkeypatch.setattr(objects, "measured_bytes_per_pixel", lambda *_: 1000.0)
+    detector.predictor.card = replace(detector.predictor.card, task="semantic")
+    plan, _ = objects._plan(detector.predictor, (420, 600), 300 * 10**6, None, 64)
+    assert plan.tile == (384, 384)
+    assert [shape[:2] for shape in detector.seen] == [(384, 384)]
+
+
 @pytest.mark.parametrize("error", [ResourceError("2 GB are free"), MemoryError()])
 def test_a_tile_that_memory_does_not_suffice_for_is_too_large(detector, measured, tmp_path, error):
     detector.errors[1] = error
