@@ -142,6 +142,15 @@ def test_many_files_of_one_stem_do_not_take_long():
     assert unique_stems([Path("a.jpg")] * 20_000)[-1] == "a-20000"
 
 
+def test_json_of_others_is_not_overwritten(tiny_predictor, make_photo, tmp_path):
+    (tmp_path / "a.json").write_text('{"shapes": [], "imagePath": "a.png"}')  # LabelMe's
+    with pytest.raises(ConfigError, match=r"a\.json' was not written by Segscape"):
+        run(tiny_predictor, [make_photo("a.png")], tmp_path)
+    (tmp_path / "a.json").unlink()
+    for _ in range(2):  # its own it may write again
+        assert all(outcome.error is None for outcome in run(tiny_predictor, [tmp_path / "a.png"], tmp_path))
+
+
 def test_files_of_one_stem_do_not_overwrite_each_other(tiny_predictor, make_photo, tmp_path):
     files = [make_photo("x/a.png", width=20), make_photo("x/a.bmp", width=21), make_photo("y/A.png", width=22)]
     outcomes = run(tiny_predictor, files, tmp_path / "out")

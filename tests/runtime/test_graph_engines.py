@@ -92,9 +92,16 @@ def test_what_openvino_compiled_is_kept_and_used_and_a_damaged_one_made_anew(tin
         np.testing.assert_array_equal(kept.low_logits(noise(size, size)), fresh)
     with pytest.raises(AssertionError, match="weights were read"):
         OpenVINOEngine(unread, precision="f32" if openvino_engine.has_bf16() else "bf16")
-    blob.write_bytes(b"damaged")
-    np.testing.assert_array_equal(OpenVINOEngine(graph).low_logits(noise(8, 8)), wanted)
-    assert blob.stat().st_size > 1000
+    sound = blob.read_bytes()
+    flipped = bytearray(sound)
+    flipped[len(sound) // 2] ^= 1
+    for damaged in (b"damaged", b"", bytes(4), sound[:-1], bytes(flipped)):
+        blob.write_bytes(damaged)
+        np.testing.assert_array_equal(OpenVINOEngine(graph).low_logits(noise(8, 8)), wanted)
+        assert blob.stat().st_size > 1000
+        with pytest.raises(AssertionError, match="weights were read"):
+            blob.write_bytes(damaged)
+            OpenVINOEngine(unread)
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(tiny_bundle, tmp_path, monkeypatch):

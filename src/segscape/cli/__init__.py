@@ -57,6 +57,7 @@ models_app.command(show)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code. A user never sees a traceback (set SEGSCAPE_DEBUG=1 for it)."""
     _waste_no_time()
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # what it cannot decode is said by us, in one line
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file name that is no text must not end the run while it is printed
             stream.reconfigure(errors="backslashreplace")

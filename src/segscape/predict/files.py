@@ -97,12 +97,18 @@ def predict_files(
             writer.shutdown(wait=False, cancel_futures=True)
 
 
-def spare_the_inputs(files: Sequence[Path], stems: Iterable[str], out: Path, suffixes: Iterable[str]) -> None:
-    """Refuse to overwrite ``files`` by results, which are the stems with the suffixes in ``out``.
+def spare_the_inputs(files: Sequence[Path], stems: Sequence[str], out: Path, suffixes: Iterable[str]) -> None:
+    """Refuse to overwrite ``files``, and JSON of others, by results: the stems with the suffixes in ``out``.
 
     Raises:
-        ConfigError: a result is one of the files.
+        ConfigError: a result is one of the files, or a JSON file that is no result (LabelMe's lie beside the photos).
     """
+    for stem in stems:
+        document = out / f"{safe_stem(stem)}.json"
+        if document.is_file() and b'"label_set"' not in document.read_bytes():
+            raise ConfigError(
+                f"{str(document)!r} was not written by Segscape, and a result would overwrite it; give another --out"
+            )
     if out.resolve() not in {path.resolve().parent for path in files}:
         return
     inputs = {path.resolve() for path in files}

@@ -7,6 +7,7 @@ import hashlib
 import json
 import platform
 import queue
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -119,8 +120,9 @@ class OpenVINOEngine:
 
     def low_logits(self, batch: np.ndarray) -> np.ndarray:
         """As `Engine` says; from any thread, and from `concurrency` of them at once."""
-        with self._network.run(self._graph.padded(batch), (batch.shape[2], batch.shape[3])) as (scores,):
-            return np.array(scores, np.float32)
+        x = self._graph.padded(batch)
+        with self._network.run(x, (batch.shape[2], batch.shape[3])) as found:
+            return np.array(self._graph.scores(found, x), np.float32)
 
     def release(self) -> None:
         """Give back the memory that is kept between calls for the next one; no call may be under way."""
@@ -166,7 +168,8 @@ def _compiled(core: Any, graph: Graph, wanted: dict[str, Any], cache: bool) -> t
             compiled = core.compile_model(network, "CPU", wanted)
         if cache:
             with contextlib.suppress(SegscapeError, OSError):  # no place for it
-                write_bytes(kept, compiled.export_model().getvalue())
+                content = compiled.export_model().getvalue()
+                write_bytes(kept, content + zlib.crc32(content).to_bytes(4, "little"))
         return compiled, None
     except (RuntimeError, MemoryError) as error:
         if out_of_memory(error):
@@ -178,8 +181,12 @@ def _imported(core: Any, kept: Path, wanted: dict[str, Any]) -> tuple[Any, np.nd
     """What was compiled before, its weights mapped into memory and not copied."""
     import openvino
 
-    mapped = np.memmap(kept, np.uint8, "c")  # no page is written to; but OpenVINO takes none that is read-only
-    return core.import_model(openvino.Tensor(mapped, shared_memory=True), "CPU", wanted), mapped
+    # No page is written to; but OpenVINO takes none that is read-only.
+    mapped: Any = np.memmap(kept, np.uint8, "c")
+    content = mapped[:-4]
+    if zlib.crc32(content) != int.from_bytes(mapped[-4:].tobytes(), "little"):
+        raise ValueError("damaged")  # OpenVINO itself would not notice, and compute something else
+    return core.import_model(openvino.Tensor(content, shared_memory=True), "CPU", wanted), mapped
 
 
 def _last_line(error: BaseException) -> str:
