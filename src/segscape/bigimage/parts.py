@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import os
 import shutil
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,13 @@ from segscape.errors import ResourceError
 from segscape.files import explain_os_error, write_bytes, write_text
 from segscape.labels import LabelSet
 
+try:
+    import fcntl
+except ImportError:  # Windows: two processes are not kept apart there
+    fcntl = None
+
 _JOB = "job.json"
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL}  # of some file systems in a network
 
 
 class Parts:
@@ -118,6 +127,59 @@ class Parts:
         except (OSError, ValueError):
             return {}
         return stored if isinstance(stored, dict) else {}
+
+
+@contextlib.contextmanager
+def only_maker(target: Path) -> Iterator[Path]:
+    """Be the only process that makes ``target`` while in here; yields the folder for its `Parts`, ".NAME.parts".
+
+    The lock is on the file ".NAME.lock". It ends with the process, however that ends, so that a killed run can go on.
+
+    Raises:
+        ResourceError: another process, or thread, is at it.
+        InputError: the folder of ``target`` cannot be written to.
+    """
+    path = target.with_name(f".{target.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = None if fcntl is None else _locked(path)
+    except BlockingIOError as error:
+        raise ResourceError(
+            f"{str(target)!r} is being made by another process; wait for it, or give another --out"
+        ) from error
+    except OSError as error:
+        raise explain_os_error(error, target) from error
+    try:
+        yield target.with_name(f".{target.name}.parts")
+    finally:
+        if lock is not None:
+            with contextlib.suppress(OSError):
+                path.unlink()  # before the lock ends: afterwards it may be another's
+            os.close(lock)
+
+
+def _locked(path: Path) -> int:
+    """A descriptor of the file at ``path``, locked."""
+    assert fcntl is not None
+    while True:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    raise
+                return lock
+            # Who held it before may have removed it since it was opened here: then it keeps nobody out.
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(lock), path.stat()):
+                    return lock
+        except BaseException:
+            os.close(lock)
+            raise
+        os.close(lock)
 
 
 def _crc(content: bytes) -> bytes:

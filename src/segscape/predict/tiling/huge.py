@@ -6,6 +6,7 @@ result; a run that was killed goes on from there and gives the same bytes.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
@@ -16,10 +17,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segscape.bigimage import ArrayImage, WindowedImage, open_big_image
+from segscape.bigimage import ArrayImage, WindowedImage
 from segscape.bigimage.label_bands import LabelBands
 from segscape.bigimage.object_parts import ObjectParts
+from segscape.bigimage.parts import only_maker
 from segscape.errors import ConfigError
+from segscape.predict.tiling.arguments import (
+    beside_pieces,
+    check_files_differ,
+    checked_order,
+    file_to_write,
+    picture_of,
+    tile_sides,
+    whole_number,
+)
 from segscape.predict.tiling.fitting import kept_plan
 from segscape.predict.tiling.memory import measured_bytes_per_pixel, parse_bytes, release
 from segscape.predict.tiling.objects import find_objects
@@ -91,7 +102,8 @@ def predict_huge(
 
     Args:
         predictor: of any model.
-        source: a path (see `segscape.bigimage.open_big_image`), pixels (H, W, 3) uint8 RGB, or what gives windows.
+        source: a path (see `segscape.bigimage.open_big_image`), pixels (H, W, 3) uint8 RGB, a PIL image, or what gives
+            windows.
         out: the label map to write: a TIFF with overviews, georeferenced if the picture is. Written whole or not at
             all; until then, finished rows are in the folder ".NAME.parts" beside it.
         max_memory: what predicting may take besides the model and the program: bytes, or a text like "2GB".
@@ -108,16 +120,18 @@ def predict_huge(
 
     Raises:
         ImageError: the picture cannot be read by windows.
-        ConfigError: an option is out of range.
+        ConfigError: an option is out of range, or two of picture, ``out`` and ``vectors`` are one file.
         ModelError: the network's scores are not finite.
         ResourceError: memory does not suffice for the smallest tiles, or for outlines (the label map is in place then,
-            and with more memory the same call writes them), or the disk is full.
+            and with more memory the same call writes them), the disk is full, or another process is making ``out``.
         InputError: the folder of ``out`` cannot be written to.
     """
     start = time.perf_counter()
-    target, outlines = Path(out), None if vectors is None else Path(vectors)
-    lowest = _checked_min_score(predictor, shrink, min_score)
-    budget, sides = parse_bytes(max_memory), (tile, tile) if isinstance(tile, int) else tile
+    target = file_to_write(out, "out")
+    outlines = None if vectors is None else file_to_write(vectors, "vectors")
+    budget, sides, shrink = parse_bytes(max_memory), tile_sides(tile), whole_number(shrink, "shrink")
+    margin = None if margin is None else whole_number(margin, "margin")
+    lowest, order = _checked_min_score(predictor, shrink, min_score), checked_order(order)
     if outlines is not None:
         from segscape.bigimage.vectors import check_vectors
 
@@ -125,11 +139,17 @@ def predict_huge(
     # Its kernels, and what compiles them, are part of the program: they are there before memory is measured.
     import segscape.runtime.classify_kernels  # noqa: F401
 
-    image, opened = _opened(source)
-    try:
-        if target.exists() and Path(image.source).exists() and target.samefile(image.source):
-            raise ConfigError(f"{str(target)!r} is the picture itself, and the result would overwrite it")
-        folder = target.parent / f".{target.name}.parts"
+    image, opened = picture_of(source)
+    with contextlib.ExitStack() as undo:
+        if opened:
+            undo.callback(image.close)
+        check_files_differ(image.source, target, outlines)
+        if shrink > max(image.size):
+            raise ConfigError(
+                f"shrink is {shrink}, and the picture only {image.size[1]} × {image.size[0]} pixels; give a smaller one"
+            )
+        budget = beside_pieces(image, whole_budget := budget)
+        folder = undo.enter_context(only_maker(target))
         job = {
             "format": _FORMAT,
             "source": _fingerprint(image),
@@ -170,16 +190,13 @@ def predict_huge(
 
                 write_vectors(outlines, parts, image.size, labels, image.georeference, budget)
         parts.remove()
-    finally:
-        if opened:
-            image.close()
     return HugeResult(
         labels=target,
         vectors=outlines,
         size=image.size,
         class_areas={labels[i].name: int(n) for i, n in enumerate(areas.tolist()) if n},
         plan=plan,
-        predicted_bytes=predicted,
+        predicted_bytes=None if predicted is None else predicted + whole_budget - budget,
         seconds=time.perf_counter() - start,
         num_objects=num_objects,
     )
@@ -199,17 +216,6 @@ def _checked_min_score(predictor: Predictor, shrink: int, wanted: float | str) -
     if ALIGN % (stride := predictor.score_engine.stride):
         raise ConfigError(f"model {card.name!r} has scores of stride {stride}; tiles need a power of 2")
     return 0.0
-
-
-def _opened(source: str | os.PathLike[str] | np.ndarray | WindowedImage) -> tuple[WindowedImage, bool]:
-    """The picture, and whether it was opened here."""
-    if isinstance(source, np.ndarray):
-        from segscape.image import as_image
-
-        return ArrayImage(as_image(source).pixels), True
-    if isinstance(source, (str, os.PathLike)):
-        return open_big_image(source), True
-    return source, False
 
 
 def _fingerprint(image: WindowedImage) -> list[Any]:

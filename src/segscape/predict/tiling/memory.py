@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import re
 import sys
 from collections.abc import Callable
@@ -135,10 +136,14 @@ def parse_bytes(text: str | int) -> int:
     """A number of bytes, or one with a unit: "800MB", "2GB", "1.5 GiB" (kB, MB, GB are powers of 1000).
 
     Raises:
-        ConfigError: it is none, or not above zero.
+        ConfigError: it is none, not above zero, or beyond what a float holds.
     """
-    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(i?)b?\s*", str(text).lower())
+    try:
+        given = str(text)
+    except ValueError:  # a whole number of more digits than Python writes out
+        given = "a number of thousands of digits"
+    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(i?)b?\s*", given.lower())
     value = 0.0 if found is None else float(found[1]) * (1024 if found[3] else 1000) ** " kmgt".index(found[2] or " ")
-    if value < 1:
-        raise ConfigError(f'memory must be given as in "800MB", "2GB" or "1.5GiB", got {text!r}')
+    if not 1 <= value < math.inf:  # float() takes what is beyond its range for infinite
+        raise ConfigError(f'memory must be given as in "800MB", "2GB" or "1.5GiB", got {given[:80]!r}')
     return int(value)
