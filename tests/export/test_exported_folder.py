@@ -1,4 +1,6 @@
+import hashlib
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,8 +111,6 @@ def test_a_card_that_is_none(exported, text):
 
 
 def test_weights_outside_the_folder_are_not_followed(exported, tmp_path):
-    import hashlib
-
     import onnx
 
     folder = exported()
@@ -213,3 +213,100 @@ def test_export_says_what_it_wrote(run, tiny_bundle):
 def noise(height: int, width: int) -> np.ndarray:
     """(1, 3, height, width) float32."""
     return np.random.default_rng(0).normal(size=(1, 3, height, width)).astype(np.float32)
+
+
+def put_graph(folder: Path, part: str, content: bytes, **values: object) -> None:
+    """Another graph in the place of a part, whose hash fits."""
+    (folder / f"{part}.onnx").write_bytes(content)
+    files = json.loads((folder / "model.json").read_text())["graph"]["files"]
+    change(folder, files={**files, f"{part}.onnx": hashlib.sha256(content).hexdigest()}, **values)
+
+
+def giving(outputs: dict[str, tuple[list[int], int]], like: list[int | str]) -> bytes:
+    """A graph of float32 ``like`` whose outputs are its largest value in a shape and an ONNX type."""
+    from onnx import TensorProto, helper
+
+    made = [helper.make_tensor(f"{n}_shape", TensorProto.INT64, [len(s)], s) for n, (s, _) in outputs.items()]
+    nodes = [helper.make_node("ReduceMax", ["x"], ["most"], keepdims=0)]
+    for n, (_, kind) in outputs.items():
+        nodes += [
+            helper.make_node("Cast", ["most"], [f"{n}_most"], to=kind),
+            helper.make_node("Expand", [f"{n}_most", f"{n}_shape"], [n]),
+        ]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, like)
+    ends = [helper.make_tensor_value_info(n, kind, s) for n, (s, kind) in outputs.items()]
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", [x], ends, made), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    )
+    return model.SerializeToString()
+
+
+IMAGE: list[int | str] = ["n", 3, "h", "w"]
+FLOAT, INT64 = 1, 7  # of ONNX
+
+
+@pytest.mark.parametrize("engine", ["onnx", "openvino"])
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        {"a": ([1, 2, 8, 8], FLOAT)},
+        {"a": ([1, 3, 4, 4], FLOAT)},
+        {"a": ([1, 3, 8], FLOAT)},
+        {"a": ([1, 3, 8, 8], INT64)},
+        {"a": ([1, 3, 8, 8], FLOAT), "b": ([1, 3, 8, 8], FLOAT)},
+    ],
+    ids=["fewer classes", "another stride", "no rank", "no floats", "two outputs"],
+)
+def test_a_graph_that_is_another_models_is_refused(exported, engine, outputs):
+    folder = exported()
+    put_graph(folder, "graph", giving(outputs, IMAGE))
+    with pytest.raises(ModelError, match="its graph is another model's, or its card is wrong"):
+        open_engine(folder, engine).engine.low_logits(np.zeros((1, 3, 7, 8), np.float32))
+
+
+@KINDS
+@pytest.mark.parametrize("values", [{"stride": 4}, {"stride": 2}, {"multiple": 1024, "stride": 1024}])
+def test_a_stride_that_is_not_the_graphs_is_refused(exported, kind, values):
+    folder = exported(kind)
+    change(folder, **values)
+    with pytest.raises(ModelError, match=r"another model's, or its card is wrong; export it again"):
+        open_engine(folder).engine.low_logits(np.zeros((1, 3, 7, 8), np.float32))
+
+
+@pytest.mark.parametrize("name", ["graph.onnx", "model.json"])
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.mkdir])
+def test_what_is_no_file_is_not_read(exported, name, make):
+    folder = exported()
+    (folder / name).unlink()
+    make(folder / name)
+    with pytest.raises(ModelError, match="pipe or device"):
+        read_exported(folder)
+
+
+def test_files_too_large_are_not_read(exported):
+    folder = exported()
+    os.truncate(folder / "graph.onnx", 10**13)
+    with pytest.raises(ModelError, match="10000000000000 bytes, too many"):
+        read_exported(folder)
+    os.truncate(folder / "model.json", 10**9)
+    with pytest.raises(ModelError, match="too many"):
+        read_exported(folder)
+
+
+@pytest.mark.parametrize("engine", ["onnx", "openvino"])
+@pytest.mark.parametrize(
+    ("part", "outputs"),
+    [
+        ("features", {"a": ([1, 8, 8, 8], FLOAT)}),
+        ("boxes", {"a": ([1, 2], FLOAT)}),
+        ("boxes", {"a": ([1, 2], FLOAT), "b": ([1, 8], FLOAT), "c": ([1, 8], FLOAT)}),
+        ("boxes", {"a": ([1, 3], FLOAT), "b": ([1, 12], FLOAT)}),
+        ("masks", {"a": ([1, 2, 28], FLOAT)}),
+        ("masks", {"a": ([1, 2, 28, 28], FLOAT), "b": ([1], FLOAT)}),
+    ],
+)
+def test_parts_of_a_detector_that_are_another_models_are_refused(tmp_path, tiny_objects, engine, part, outputs):
+    write_exported(tmp_path / "x", "onnx", bundle_detector(tiny_objects), read_card(tiny_objects))
+    put_graph(tmp_path / "x", part, giving(outputs, IMAGE if part == "features" else ["n", "h", "w", "c"]))
+    with pytest.raises(ModelError, match=f"graph '{part}' gives .* export it again"):
+        open_engine(tmp_path / "x", engine).engine.detect(np.zeros((1, 3, 64, 64), np.float32))

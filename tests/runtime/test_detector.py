@@ -1,5 +1,7 @@
 """Detectors on OpenVINO and ONNX Runtime against torch: the same objects from the same bundle."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -142,6 +144,15 @@ def test_parts_can_be_run_and_their_inputs_kept(tmp_path, tiny_labels):
         ({"max_objects": True}, "'max_objects' is a whole number"),
         ({"max_proposals": 10**9}, "'max_proposals' is a whole number"),
         ({"anchors": []}, "'anchors' are lists"),
+        ({"num_pooled": 17}, "'num_pooled' is a whole number in 1…16,"),
+        ({"mask_side": 65}, "'mask_side' is a whole number in 1…64,"),
+        ({"box_side": 5000}, "'box_side' is a whole number in 1…64,"),
+        ({"multiple": 1025}, "'multiple' is a whole number in 1…1024,"),
+        ({"max_objects": 10**6}, "'max_objects' is a whole number in 1…100000,"),
+        ({"max_per_level": 10**6}, "'max_per_level' is a whole number in 1…100000,"),
+        ({"bytes_per_pixel": 10**400}, "'bytes_per_pixel' is a number"),
+        ({"anchors": [[[0, 0, 1, 1e300]]]}, "'anchors' are lists"),
+        ({"anchors": [[[0, 0, 1, 10**400]]]}, "'anchors' are lists"),
         ({"anchors": [[]]}, "'anchors' are lists"),
         ({"anchors": [[[0, 0, 1]]]}, "'anchors' are lists"),
         ({"anchors": [[[0, 0, 1, float("inf")]]]}, "'anchors' are lists"),
@@ -154,6 +165,34 @@ def test_plans_that_are_none(tiny_objects, values, says):
     assert DetectorPlan.from_dict(plan.to_dict()) == plan
     with pytest.raises(InputError, match=says):
         DetectorPlan.from_dict({**plan.to_dict(), **values})
+
+
+class Spoilt:
+    """A graph one of whose outputs holds one value that is no number."""
+
+    name, concurrency = "spoilt", 1
+
+    def __init__(self, graph, output: int, value: float) -> None:
+        self._network, self._output, self._value = OnnxNetwork(graph), output, value
+
+    @contextmanager
+    def run(self, x: np.ndarray, size: tuple[int, int]) -> Iterator[tuple[np.ndarray, ...]]:
+        with self._network.run(x, size) as found:
+            spoilt = tuple(part.copy() for part in found)
+            spoilt[self._output].flat[0] = self._value
+            yield spoilt
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(("part", "output"), [("features", -3), ("features", -1), ("boxes", 0), ("boxes", 1)])
+def test_what_is_no_number_is_an_error_and_not_nothing_found(tiny_objects, part, output, value):
+    graph = bundle_detector(tiny_objects)
+
+    def load(one):
+        return Spoilt(one, output, value) if one is graph.parts[part] else OnnxNetwork(one)
+
+    with pytest.raises(ModelError, match="not finite: its weights are damaged"):
+        SplitDetector(graph, load).detect(noise(64, 64))
 
 
 def test_a_damaged_graph_in_the_cache_is_made_anew_or_named(tiny_objects, tmp_path):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ FORMAT = 1
 CARD = "model.json"
 SUFFIXES = {"onnx": (".onnx",), "openvino": (".xml", ".bin")}
 _WHOLE = ("graph",)
-_MAX_JSON = 25_000_000
+_MAX_JSON, _MAX_GRAPH = 25_000_000, 4_000_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,9 +122,7 @@ def read_exported_card(folder: Path) -> tuple[ModelCard, Mapping[str, Any]]:
     """
     path = folder / CARD
     try:
-        if path.stat().st_size > _MAX_JSON:
-            raise ModelError(f"{str(path)!r} is too large to be a model's card")
-        document = strict_json(path.read_text("utf-8"))
+        document = strict_json(_content(path, _MAX_JSON).decode("utf-8"))
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise InputError(f"it is not of format {FORMAT}")
         said = document["graph"]
@@ -170,17 +169,33 @@ def read_exported(folder: Path) -> Exported:
     if card.task == "instance":
         plan = DetectorPlan.from_dict(said["plan"])
         multiples = {part: plan.multiple if part == FEATURES else 1 for part in PARTS}
-        parts = {part: _read_graph(folder, part, said, multiple, 1) for part, multiple in multiples.items()}
+        parts = {part: _read_graph(folder, part, said, multiple, 1, card) for part, multiple in multiples.items()}
         return Exported(DetectorGraph(parts, plan), card, said["kind"])
-    return Exported(_read_graph(folder, _WHOLE[0], said, said["multiple"], said["stride"]), card, said["kind"])
+    return Exported(_read_graph(folder, _WHOLE[0], said, said["multiple"], said["stride"], card), card, said["kind"])
 
 
-def _read_graph(folder: Path, part: str, said: Mapping[str, Any], multiple: int, stride: int) -> Graph:
+def _content(path: Path, most: int) -> bytes:
+    """Of a regular file of at most so many bytes.
+
+    Raises:
+        ModelError: it is none, or larger.
+        OSError, MemoryError: it cannot be read.
+    """
+    info = path.stat()
+    if not stat.S_ISREG(info.st_mode):  # opening a pipe would wait for a writer for ever, and a device has no end
+        raise ModelError(f"{str(path)!r} is a folder, pipe or device, not a file of an exported model")
+    if info.st_size > most:
+        raise ModelError(f"{str(path)!r} has {info.st_size} bytes, too many for a model's: at most {most} are read")
+    with path.open("rb") as file:
+        return file.read(info.st_size)
+
+
+def _read_graph(folder: Path, part: str, said: Mapping[str, Any], multiple: int, stride: int, card: ModelCard) -> Graph:
     kind, names = said["kind"], _names((part,), said["kind"])
     first = b""
     for name in names:
         try:
-            content = (folder / name).read_bytes()
+            content = _content(folder / name, _MAX_GRAPH)
         except MemoryError as error:
             raise ResourceError(f"{str(folder / name)!r}: not enough memory to load it") from error
         except OSError as error:
@@ -196,7 +211,7 @@ def _read_graph(folder: Path, part: str, said: Mapping[str, Any], multiple: int,
         refuse_external_data(first, repr(str(folder / names[0])))
     model = first if kind == "onnx" else folder / names[0]
     key = _digest(json.dumps({name: said["files"][name] for name in names}, sort_keys=True).encode())
-    return Graph(kind, lambda: model, multiple, stride, key)
+    return Graph(kind, lambda: model, multiple, stride, key, num_classes=len(card.label_set))
 
 
 def _as_openvino(model: bytes) -> list[bytes]:

@@ -18,7 +18,6 @@ faster that way. What runs between them is `segscape.runtime.detector`.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,9 +29,17 @@ from segscape.runtime.graphs import Graph, bundle_parts
 FEATURES, BOXES, MASKS = PARTS = ("features", "boxes", "masks")
 PLAN = "plan"
 _Anchor = tuple[float, float, float, float]
-_MOST = 1_000_000
-_COUNTS = ("multiple", "num_pooled", "max_per_level", "max_proposals", "max_objects", "box_side", "mask_side")
-_SHARES = ("proposal_iou", "min_score", "max_iou")
+_COUNTS = {
+    "multiple": 1024,
+    "num_pooled": 16,
+    "max_per_level": 100_000,
+    "max_proposals": 100_000,
+    "max_objects": 100_000,
+    "box_side": 64,
+    "mask_side": 64,
+}
+_NUMBERS = {"proposal_iou": 1, "min_score": 1, "max_iou": 1, "bytes_per_pixel": 1_000_000}
+_FARTHEST_ANCHOR = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +85,27 @@ class DetectorPlan:
         """
         if not isinstance(values, Mapping) or set(values) != set(cls.__dataclass_fields__):
             raise InputError(f"a detector's plan holds {', '.join(cls.__dataclass_fields__)} and no more")
-        for name in _COUNTS:
-            if type(values[name]) is not int or not 1 <= values[name] <= _MOST:
-                raise InputError(f"a detector's {name!r} is a whole number in 1…{_MOST}, got {values[name]!r}")
-        for name in (*_SHARES, "bytes_per_pixel"):
-            most = 1 if name in _SHARES else _MOST
-            if not _is_number(values[name]) or not 0 <= values[name] <= most:
+        for name, most in _COUNTS.items():
+            if type(values[name]) is not int or not 1 <= values[name] <= most:
+                raise InputError(f"a detector's {name!r} is a whole number in 1…{most}, got {values[name]!r}")
+        for name, most in _NUMBERS.items():
+            if not _is_number(values[name], most) or values[name] < 0:
                 raise InputError(f"a detector's {name!r} is a number in 0…{most}, got {values[name]!r}")
         try:
             anchors = tuple(tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in level) for level in values["anchors"])
         except (TypeError, ValueError):
             anchors = ()
-        if not anchors or not all(level and all(_is_number(v) for box in level for v in box) for level in anchors):
-            raise InputError("a detector's 'anchors' are lists of four finite numbers, one list or more a level")
+        sane = (level and all(_is_number(v, _FARTHEST_ANCHOR) for box in level for v in box) for level in anchors)
+        if not anchors or not all(sane):
+            raise InputError(
+                f"a detector's 'anchors' are lists of four finite numbers in ±{_FARTHEST_ANCHOR}, one list or more "
+                "a level"
+            )
         return cls(**{**values, "anchors": anchors})
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _is_number(value: Any, most: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= most
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -45,6 +45,7 @@ class Graph:
         stride: of the scores relative to the input.
         key: of what is in it: equal keys, equal graphs.
         said: texts that its maker kept with it.
+        num_classes: that its model's card has, or None where that is not known.
     """
 
     kind: str
@@ -53,6 +54,7 @@ class Graph:
     stride: int
     key: str
     said: Mapping[str, str] = field(default_factory=dict)
+    num_classes: int | None = None
 
     def padded(self, batch: np.ndarray) -> np.ndarray:
         """(N, 3, H, W), any H, W ≥ 1, grown to multiples at the right and bottom by repeating the border."""
@@ -60,6 +62,24 @@ class Graph:
         if bottom or right:
             batch = np.pad(batch, ((0, 0), (0, 0), (0, bottom), (0, right)), mode="edge")
         return np.ascontiguousarray(batch)
+
+    def scores(self, found: Sequence[np.ndarray], x: np.ndarray) -> np.ndarray:
+        """A whole network's scores among what it gave of ``x``, which was `padded`.
+
+        Raises:
+            ModelError: they are not what its card says: a stranger may have put another graph there.
+        """
+        shapes = [part.shape for part in found]
+        num_classes = self.num_classes or next((shape[1] for shape in shapes if len(shape) == 4), 0)
+        wanted = (len(x), num_classes, x.shape[2] // self.stride, x.shape[3] // self.stride)
+        if shapes != [wanted] or found[0].dtype.kind != "f":
+            given = ", ".join(f"{part.dtype} {part.shape}" for part in found) or "nothing"
+            raise ModelError(
+                f"the network gives {given} for {x.shape[3]} × {x.shape[2]} pixels, where its card says float32 "
+                f"{wanted}, at stride {self.stride}: its graph is another model's, or its card is wrong; export "
+                "it again"
+            )
+        return found[0]
 
 
 def graph_name(card: ModelCard, part: str = "") -> str:
@@ -119,7 +139,7 @@ def _graph(path: Path, card: ModelCard, packed: bytes) -> Graph:
         return onnx_format.with_weights(packed, used)
 
     key = hashlib.sha256(packed + card.sha256.encode()).hexdigest()
-    return Graph("onnx", model, int(said["multiple"]), int(said["stride"]), key, said)
+    return Graph("onnx", model, int(said["multiple"]), int(said["stride"]), key, said, len(card.label_set))
 
 
 def packed_graph(model: bytes, state: Mapping[str, Any], said: Mapping[str, str]) -> bytes:

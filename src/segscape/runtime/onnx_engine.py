@@ -94,5 +94,6 @@ class OnnxEngine:
 
     def low_logits(self, batch: np.ndarray) -> np.ndarray:
         """As `Engine` says; from any thread."""
-        with self._network.run(self._graph.padded(batch), (batch.shape[2], batch.shape[3])) as (scores,):
-            return scores
+        x = self._graph.padded(batch)
+        with self._network.run(x, (batch.shape[2], batch.shape[3])) as found:
+            return self._graph.scores(found, x).astype(np.float32, copy=False)
