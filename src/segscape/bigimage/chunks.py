@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from segscape.bigimage.windowed import Georeference, check_window, checked_type, rgb_of, window_of_pieces
+from segscape.bigimage.windowed import (
+    Georeference,
+    LastPieces,
+    check_window,
+    checked_type,
+    rgb_of,
+    window_of_pieces,
+)
 from segscape.errors import ImageError
 
-_KEPT_TILES = 16
+_ZARR_PIECE_BYTES = 4 * 2**20  # of chunks read at once, where one is less: each call of zarr takes a millisecond
 _ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
 
 
@@ -61,19 +68,48 @@ class ZarrImage:
             {3: (slice(4),), 4: (0, slice(4)), 5: (0, slice(4), 0)}[len(shape)] if first else ()
         )
         self.size = (shape[-2], shape[-1]) if first or len(shape) == 2 else (shape[0], shape[1])
+        self._piece, self.piece_bytes = self._pieces_of(array, len(shape) - 2 if first else 0)
+        self._pieces = LastPieces()
 
     def read(self, y0: int, x0: int, height: int, width: int) -> np.ndarray:
         check_window(self, y0, x0, height, width)
+        return window_of_pieces(
+            (y0, x0, height, width), self._piece, lambda down, across: self._pieces.get((down, across), self._decoded)
+        )
+
+    def close(self) -> None:
+        self._pieces.clear()
+
+    def _decoded(self, place: tuple[int, int]) -> np.ndarray:
+        (y0, x0), (rows, columns) = ((i * side for i, side in zip(place, self._piece, strict=True)), self._piece)
         try:
-            window = np.asarray(self._array[(*self._lead, slice(y0, y0 + height), slice(x0, x0 + width))])
+            window = np.asarray(self._array[(*self._lead, slice(y0, y0 + rows), slice(x0, x0 + columns))])
         except Exception as error:
             raise ImageError(f"{self.source!r}: is damaged near row {y0}, column {x0} ({error})") from error
         if self._lead:
             window = window.transpose(1, 2, 0)
         return rgb_of(window, alpha=window.ndim == 3 and window.shape[2] == 4)
 
-    def close(self) -> None:
-        pass
+    def _pieces_of(self, array: Any, axis: int) -> tuple[tuple[int, int], int]:
+        """(rows, columns) of the pieces that are read, of whole chunks, and their bytes when decoded.
+
+        Args:
+            array: zarr's.
+            axis: of rows; that of columns follows.
+        """
+        chunk = [int(side) for side in array.chunks]
+        # Of the axes of rows and columns one chunk; of those before them what is read, of that after them all.
+        read = [part.stop if isinstance(part, slice) else 1 for part in self._lead] + [1, 1, *array.shape[axis + 2 :]]
+        at_once = [-(-min(n, length) // side) for n, length, side in zip(read, array.shape, chunk, strict=True)]
+        num_bytes = math.prod(chunk) * math.prod(at_once) * np.dtype(array.dtype).itemsize
+        rows, columns = chunk[axis], chunk[axis + 1]
+        while 2 * num_bytes <= _ZARR_PIECE_BYTES and (rows < self.size[0] or columns < self.size[1]):
+            if columns >= self.size[1] or (rows <= columns and rows < self.size[0]):
+                rows *= 2
+            else:
+                columns *= 2
+            num_bytes *= 2
+        return (rows, columns), num_bytes
 
 
 class TileFolder:
@@ -114,8 +150,9 @@ class TileFolder:
             for x in range(self._grid[1]):
                 if (y, x) not in self._files:
                     raise ImageError(f"{self.source!r}: lacks the tile of row {y + top} and column {x + left}")
-        self._kept: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
-        self._tile = self._pixels(0, 0).shape[:2]
+        self._kept = LastPieces()
+        first = self._pixels(0, 0)
+        self._tile, self.piece_bytes = first.shape[:2], first.nbytes
         last = self._pixels(self._grid[0] - 1, self._grid[1] - 1).shape
         if last[0] > self._tile[0] or last[1] > self._tile[1]:  # the size below would reach past the grid
             raise ImageError(
@@ -146,11 +183,4 @@ class TileFolder:
         return tile
 
     def _pixels(self, down: int, across: int) -> np.ndarray:
-        place = (down, across)
-        if place in self._kept:
-            self._kept.move_to_end(place)
-        else:
-            self._kept[place] = self._read_image(self._files[place]).pixels
-            while len(self._kept) > _KEPT_TILES:
-                self._kept.popitem(last=False)
-        return self._kept[place]
+        return self._kept.get((down, across), lambda place: self._read_image(self._files[place]).pixels)

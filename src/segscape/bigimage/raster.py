@@ -60,6 +60,8 @@ class RasterImage:
         for dtype in data.dtypes:
             checked_type(np.dtype(dtype), self.source)
         self.wide = data.block_shapes[0][1] >= self.size[1]
+        levels = sum(np.dtype(dtype).itemsize for dtype in data.dtypes)
+        self.piece_bytes = max(height * width for height, width in data.block_shapes) * levels
         kinds = data.colorinterp
         self._alpha = len(kinds) > 3 and kinds[3] == ColorInterp.alpha
         self._bands = list(range(1, 5 if self._alpha else min(data.count, 3) + 1))

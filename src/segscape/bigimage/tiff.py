@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from segscape.bigimage.windowed import Georeference, check_window, checked_type, rgb_of, window_of_pieces
+from segscape.bigimage.windowed import (
+    Georeference,
+    LastPieces,
+    check_window,
+    checked_type,
+    rgb_of,
+    window_of_pieces,
+)
 from segscape.errors import ImageError, ResourceError
 
-_CACHE_BYTES = 24 * 2**20
 _MAX_SEGMENT_BYTES = 2**29
 # Compressions that tifffile undoes with the standard library and numpy alone: none, deflate (two codes), PackBits.
 _PLAIN = {1, 8, 32773, 32946}
@@ -75,6 +80,7 @@ class TiffImage:
         if min(self._segment) < 1:
             raise ImageError(f"{self.source!r}: this TIFF declares strips or tiles of no size; copy or export it again")
         self.wide = self._segment[1] >= size[1] and size[0] > self._segment[0]
+        self.piece_bytes = self._segment[0] * self._segment[1] * max(samples * dtype.itemsize, 3)
         if self._segment[0] * self._segment[1] * samples * dtype.itemsize > _MAX_SEGMENT_BYTES:
             if compression != 1:
                 raise ImageError(
@@ -94,34 +100,22 @@ class TiffImage:
                 raise ImageError(f"{self.source!r}: this TIFF lacks its palette; copy or export it again")
             self._colors = (np.asarray(page.colormap).T // 257).astype(np.uint8)
         self.georeference = _georeference(tags)
-        self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
-        self._cached_bytes = 0
+        self._pieces = LastPieces()
 
     def read(self, y0: int, x0: int, height: int, width: int) -> np.ndarray:
         check_window(self, y0, x0, height, width)
         return window_of_pieces(
-            (y0, x0, height, width), self._segment, lambda down, across: self._decoded(down * self._across + across)
+            (y0, x0, height, width), self._segment, lambda down, across: self._pieces.get((down, across), self._rgb)
         )
 
     def close(self) -> None:
         self._file.close()
-        self._cache.clear()
+        self._pieces.clear()
 
-    def _decoded(self, index: int) -> np.ndarray:
-        """A tile or strip as RGB; the last ones used are kept, since windows overlap."""
-        if (piece := self._cache.get(index)) is not None:
-            self._cache.move_to_end(index)
-            return piece
-        piece = self._rgb(index)
-        self._cache[index] = piece
-        self._cached_bytes += piece.nbytes
-        while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
-            self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
-        return piece
-
-    def _rgb(self, index: int) -> np.ndarray:
-        page = self._page
-        rows = min(self._segment[0], self.size[0] - index // self._across * self._segment[0])
+    def _rgb(self, place: tuple[int, int]) -> np.ndarray:
+        """The tile or strip at a place in their grid."""
+        page, index = self._page, place[0] * self._across + place[1]
+        rows = min(self._segment[0], self.size[0] - place[0] * self._segment[0])
         start, count = page.dataoffsets[index], page.databytecounts[index]
         if not count:  # GDAL leaves out tiles that hold nothing
             level = 255 if self._photometric == _MIN_IS_WHITE else int(page.nodata or 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ from segscape.pixels import grey_or_color, to_uint8
 # GeoTIFF 1.1 (OGC 19-008r4), section 7: the tags that place a raster on the ground, and its key directory.
 _MODEL_TRANSFORMATION, _GEO_KEYS = 34264, 34735
 _DOUBLE, _SHORT = 12, 3
+_KEPT_BYTES = 24 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,13 @@ class WindowedImage(Protocol):
         wide: whether a window costs as much as the whole rows it lies in (strips): whoever needs several windows of
             the same rows should read the rows once.
         georeference: where it lies, or None.
+        piece_bytes: of the largest piece that is decoded whole for a window (strip, tile, chunk); 0 of arrays.
     """
 
     source: str
     size: tuple[int, int]
     wide: bool
+    piece_bytes: int
     georeference: Georeference | None
 
     def read(self, y0: int, x0: int, height: int, width: int) -> np.ndarray:
@@ -85,6 +89,7 @@ class ArrayImage:
 
     wide: bool = False
     georeference: Georeference | None = None
+    piece_bytes: int = 0
 
     def __init__(self, pixels: np.ndarray, source: str = "<array>") -> None:
         self.source = source
@@ -96,6 +101,31 @@ class ArrayImage:
 
     def close(self) -> None:
         pass
+
+
+class LastPieces:
+    """The decoded pieces that were used last, up to 24 MB of them, at least one: windows overlap."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, place: tuple[int, int], decoded: Callable[[tuple[int, int]], np.ndarray]) -> np.ndarray:
+        """The piece at (row, column) of the grid, as it was kept or ``decoded``."""
+        if (piece := self._kept.get(place)) is not None:
+            self._kept.move_to_end(place)
+            return piece
+        if self._bytes > _KEPT_BYTES:  # a single piece, as large as that: not two at once
+            self.clear()
+        piece = self._kept[place] = decoded(place)
+        self._bytes += piece.nbytes
+        while self._bytes > _KEPT_BYTES and len(self._kept) > 1:
+            self._bytes -= self._kept.popitem(last=False)[1].nbytes
+        return piece
+
+    def clear(self) -> None:
+        self._kept.clear()
+        self._bytes = 0
 
 
 def checked_type(dtype: np.dtype[Any], source: str) -> None:

@@ -139,3 +139,16 @@ def test_a_lock_that_was_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch):
         pass
     assert len(calls) == 3
     assert not path.exists()
+
+
+@pytest.mark.parametrize(("memory", "fits"), [("2GB", True), ("1GB", False), ("800MB", False)])
+def test_pieces_of_the_file_are_taken_off_the_memory(make, tmp_path, memory, fits):
+    picture = ArrayImage(noise(300, 400))
+    picture.piece_bytes = 500_000_000
+    if not fits:
+        with pytest.raises(ResourceError, match=r"its pieces of 500 MB .* raise --max-memory or write it with smaller"):
+            predict_huge(make(), picture, tmp_path / "x.tif", max_memory=memory)
+        return
+    result = predict_huge(make(), picture, tmp_path / "x.tif", max_memory=memory)
+    assert result.predicted_bytes is not None
+    assert 1e9 < result.predicted_bytes <= 2e9
