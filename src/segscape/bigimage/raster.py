@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import warnings
 from collections.abc import Iterator
@@ -112,7 +113,7 @@ class RasterImage:
 
     def _georeference(self) -> Georeference | None:
         at, system = self._data.transform, self._data.crs
-        if at.is_identity and system is None:
+        if (at.is_identity and system is None) or not all(map(math.isfinite, at[:6])):
             return None
         code = None if system is None else system.to_epsg()
         geographic = system is not None and system.is_geographic

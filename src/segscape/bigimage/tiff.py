@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,8 @@ def _georeference(tags: Any) -> Georeference | None:
         return None
     keys = _geo_keys(tags.valueof(34735))
     a, b, c, d, e, f = (float(v) for v in transform)
+    if not all(map(math.isfinite, (a, b, c, d, e, f))):  # it says no place, and no file of results would take it
+        return None
     if keys.get(_RASTER_KEY) == _PIXEL_IS_POINT:  # then a tie point names a pixel's centre
         c, f = c - (a + b) / 2, f - (d + e) / 2
     code = keys.get(_PROJECTED_KEY) or keys.get(_GEOGRAPHIC_KEY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import struct
@@ -29,11 +30,12 @@ _BYTES_PER_RUN = 120
 """What `segscape.scene.regions` holds of a label map's run at its highest: about fifteen columns of 4 or 8 bytes."""
 
 
-def check_vectors(path: str | os.PathLike[str]) -> None:
+def check_vectors(path: str | os.PathLike[str], georeference: Georeference | None = None) -> None:
     """Whether outlines can be written to ``path``: asked before the work whose outcome they are.
 
     Raises:
-        ConfigError: another suffix than .geojson and .gpkg, or .gpkg where pyogrio is not installed.
+        ConfigError: another suffix than .geojson and .gpkg, or .gpkg where pyogrio is not installed or GDAL does not
+            know the coordinate system.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in (".geojson", ".gpkg"):
@@ -46,6 +48,21 @@ def check_vectors(path: str | os.PathLike[str]) -> None:
                 f"{os.fspath(path)!r}: GeoPackage needs pyogrio; install it with: pip install 'segscape[geo]', or "
                 "write .geojson"
             ) from None
+        if georeference is not None and georeference.epsg is not None:
+            from pyogrio import raw
+
+            with _gdal_explained(Path(path), georeference.epsg):  # by writing nothing, in memory
+                raw.write(
+                    io.BytesIO(),
+                    geometry=np.array([], object),
+                    fields=np.array([], object),
+                    field_data=[],
+                    field_mask=None,
+                    driver="GPKG",
+                    layer="none",
+                    geometry_type="MultiPolygon",
+                    crs=f"EPSG:{georeference.epsg}",
+                )
 
 
 def write_vectors(

@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from tiling_help import Boxes, Dies, Stop, noise
 
-from segscape.bigimage import ArrayImage
+from segscape.bigimage import ArrayImage, Georeference
 from segscape.bigimage.parts import only_maker
 from segscape.errors import ConfigError, InputError, ResourceError
 from segscape.predict.tiling.huge import predict_huge
@@ -152,3 +152,22 @@ def test_pieces_of_the_file_are_taken_off_the_memory(make, tmp_path, memory, fit
     result = predict_huge(make(), picture, tmp_path / "x.tif", max_memory=memory)
     assert result.predicted_bytes is not None
     assert 1e9 < result.predicted_bytes <= 2e9
+
+
+def test_a_coordinate_system_that_gdal_does_not_know_is_told_before_the_work(make, tmp_path):
+    pytest.importorskip("pyogrio")
+    predictor, picture = make(), ArrayImage(noise(100, 300))
+    picture.georeference = Georeference.of((1.0, 0.0, 0.0, 0.0, -1.0, 0.0), 12345, geographic=False)
+    with pytest.raises(ConfigError, match=r"does not know .* EPSG:12345; write \.geojson"):
+        predict_huge(predictor, picture, tmp_path / "x.tif", vectors=tmp_path / "x.gpkg", **TILES)
+    assert not predictor.engine.shapes
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_place_that_is_not_finite_is_none(make, tmp_path, value):
+    matrix = (value, *np.eye(4).ravel()[1:].tolist())
+    tifffile.imwrite(tmp_path / "a.tif", noise(100, 300), extratags=[(34264, 12, 16, matrix)])
+    result = predict_huge(make(), tmp_path / "a.tif", tmp_path / "x.tif", vectors=tmp_path / "x.geojson", **TILES)
+    np.testing.assert_array_equal(tifffile.imread(result.labels), make().predict(noise(100, 300)).label_map)
+    assert "nan" not in (tmp_path / "x.geojson").read_text("utf-8").lower()

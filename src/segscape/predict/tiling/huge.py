@@ -132,9 +132,9 @@ def predict_huge(
     budget, sides, shrink = parse_bytes(max_memory), tile_sides(tile), whole_number(shrink, "shrink")
     margin = None if margin is None else whole_number(margin, "margin")
     lowest, order = _checked_min_score(predictor, shrink, min_score), checked_order(order)
-    if outlines is not None:
-        from segscape.bigimage.vectors import check_vectors
+    from segscape.bigimage.vectors import check_vectors
 
+    if outlines is not None:
         check_vectors(outlines)
     # Its kernels, and what compiles them, are part of the program: they are there before memory is measured.
     import segscape.runtime.classify_kernels  # noqa: F401
@@ -148,6 +148,8 @@ def predict_huge(
             raise ConfigError(
                 f"shrink is {shrink}, and the picture only {image.size[1]} × {image.size[0]} pixels; give a smaller one"
             )
+        if outlines is not None:
+            check_vectors(outlines, image.georeference)
         budget = beside_pieces(image, whole_budget := budget)
         folder = undo.enter_context(only_maker(target))
         job = {
