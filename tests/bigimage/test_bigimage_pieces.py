@@ -57,8 +57,9 @@ def test_an_array_has_no_pieces():
         (DEEP, (50, 40, 3), 50 * 40 * 6),
     ],
 )
-@pytest.mark.parametrize("least", [0, 40_000])
-def test_pieces_of_zarr_arrays(tmp_path, monkeypatch, data, chunks, wanted, least):
+@pytest.mark.parametrize(("least", "kept"), [(0, 10**6), (0, 1000), (40_000, 10**6)])
+def test_pieces_of_zarr_arrays(tmp_path, monkeypatch, data, chunks, wanted, least, kept):
+    monkeypatch.setattr("segscape.bigimage.chunks._ZARR_KEPT_BYTES", kept)
     monkeypatch.setattr("segscape.bigimage.chunks._ZARR_PIECE_BYTES", least)
     zarr_file(tmp_path / "a.zarr", data, chunks)
     with opened(tmp_path / "a.zarr") as image:

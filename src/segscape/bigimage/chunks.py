@@ -21,6 +21,7 @@ from segscape.bigimage.windowed import (
 from segscape.errors import ImageError
 
 _ZARR_PIECE_BYTES = 4 * 2**20  # of chunks read at once, where one is less: each call of zarr takes a millisecond
+_ZARR_KEPT_BYTES = 8 * 2**20  # larger chunks are not kept: what zarr has of one at once is several times that
 _ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
 
 
@@ -73,17 +74,33 @@ class ZarrImage:
 
     def read(self, y0: int, x0: int, height: int, width: int) -> np.ndarray:
         check_window(self, y0, x0, height, width)
-        return window_of_pieces(
-            (y0, x0, height, width), self._piece, lambda down, across: self._pieces.get((down, across), self._decoded)
-        )
+        if self.piece_bytes <= _ZARR_KEPT_BYTES:
+            return window_of_pieces(
+                (y0, x0, height, width),
+                self._piece,
+                lambda down, across: self._pieces.get((down, across), self._decoded),
+            )
+        # Of large chunks, one after another, what is wanted alone: zarr itself would decode several at once.
+        out, (rows, columns) = np.empty((height, width, 3), np.uint8), self._piece
+        for top in range(y0 // rows * rows, y0 + height, rows):
+            for left in range(x0 // columns * columns, x0 + width, columns):
+                (ya, yb), (xa, xb) = (
+                    (max(y0, top), min(y0 + height, top + rows)),
+                    (max(x0, left), min(x0 + width, left + columns)),
+                )
+                out[ya - y0 : yb - y0, xa - x0 : xb - x0] = self._window(ya, yb, xa, xb)
+        return out
 
     def close(self) -> None:
         self._pieces.clear()
 
     def _decoded(self, place: tuple[int, int]) -> np.ndarray:
-        (y0, x0), (rows, columns) = ((i * side for i, side in zip(place, self._piece, strict=True)), self._piece)
+        (y0, x0), (rows, columns) = (place[0] * self._piece[0], place[1] * self._piece[1]), self._piece
+        return self._window(y0, y0 + rows, x0, x0 + columns)
+
+    def _window(self, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
         try:
-            window = np.asarray(self._array[(*self._lead, slice(y0, y0 + rows), slice(x0, x0 + columns))])
+            window = np.asarray(self._array[(*self._lead, slice(y0, y1), slice(x0, x1))])
         except Exception as error:
             raise ImageError(f"{self.source!r}: is damaged near row {y0}, column {x0} ({error})") from error
         if self._lead:
