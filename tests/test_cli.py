@@ -76,7 +76,7 @@ def test_every_verb_helps_with_an_example(run, verb):
     assert f"Example: segscape {' '.join(verb)}" in out
     assert "--json" in out
     assert "Exit codes: 0 done" in out
-    assert out.count("│ --") <= 12
+    assert out.count("│ --") <= 13
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("data",), ("models",)])
@@ -236,6 +236,18 @@ def test_predict_does_what_is_too_large_by_tiles(run, make_photo, tiny_bundle, t
     assert code == 2
     assert "nowhere" in err
     assert "out/map.labels.tif" in out
+
+
+def test_predict_does_by_tiles_what_it_is_told_to(run, make_photo, tiny_bundle, tmp_path, monkeypatch):
+    from segscape.predict.tiling import huge as tiling
+
+    monkeypatch.setattr(tiling, "measured_bytes_per_pixel", lambda *_: 20.0)
+    monkeypatch.setattr(tiling, "measured_margin", lambda *_: 32)
+    make_photo("a.png", height=200, width=300)
+    code, out, _ = run("predict", "a.png", "--model", tiny_bundle, "--tiled", "--out", "out", "--quiet")
+    assert code == 0
+    assert "a.png: 300 × 200, 1 tiles" in out
+    assert (tmp_path / "out" / "a.labels.tif").exists()
 
 
 def test_predict_by_tiles_spares_its_inputs(run, make_photo, tiny_bundle):

@@ -17,6 +17,10 @@ A message says what is wrong, where, and what to do. ``assert`` is for programme
 from __future__ import annotations
 
 
+class SegscapeWarning(UserWarning):
+    """Something a user should know of a result that is there; the command line says it in one line."""
+
+
 class SegscapeError(Exception):
     """Base of every error Segscape raises on purpose."""
 

@@ -73,14 +73,37 @@ def test_what_is_too_large_is_read_by_windows_or_left_to_fail(make_tiff, make_ph
     assert too_large(files, memory_limit("auto"), tiny_predictor) == []
 
 
-def test_finding_objects_takes_more(make_tiff, make_photo, tiny_objects, tiny_predictor):
+def test_finding_objects_takes_more(make_tiff, make_photo, tiny_objects):
     files = [make_tiff(), make_photo("a.png")]
     objects = load(tiny_objects)
     needed = objects.object_engine.bytes_per_pixel * SIZE[0] * SIZE[1]
     for share, huge in ((0.9, files[:1]), (1.1, [])):
         limit = MemoryLimit(int(share * needed), 10**6)
         assert too_large(files, limit, objects) == huge
-        assert too_large(files, limit, tiny_predictor) == []
+
+
+def test_what_the_network_sees_counts_too(make_tiff, tiny_predictor):
+    path = make_tiff()
+    seen = {side: tiny_predictor.preprocess_at(side).network_size(SIZE) for side in (60, "native")}
+    takes = {side: 20 * 200 * 300 + 300 * height * width for side, (height, width) in seen.items()}
+    assert takes[60] < takes["native"] == 320 * 200 * 300
+    limit = MemoryLimit(takes["native"] - 1, 10**6)
+    assert too_large([path], limit, tiny_predictor, long_side="native") == [path]
+    assert too_large([path], limit, tiny_predictor, long_side=60) == []
+
+
+def test_what_has_a_place_on_the_ground_keeps_it_if_wanted(make_tiff, make_photo, tiny_predictor):
+    placed, other = make_tiff("placed.tif", extratags=PLACE.tags), make_tiff()
+    files, limit = [placed, other, make_photo("a.png")], memory_limit("auto")
+    assert too_large(files, limit, tiny_predictor, placed=True) == [placed]
+    assert too_large(files, limit, tiny_predictor) == []
+
+
+def test_what_gives_itself_only_whole_can_be_done_by_tiles(tiny_predictor, make_photo, tmp_path):
+    path = make_photo("a.png", height=200, width=300)
+    written = predict_huge_file(tiny_predictor, path, tmp_path / "out", "a", max_memory=2 * 10**9)["written"]
+    whole = tiny_predictor.predict(path, long_side="native").label_map
+    np.testing.assert_array_equal(tifffile.imread(written["labels"]), whole)
 
 
 @pytest.mark.parametrize(("long_side", "shrink"), [("model", 1), ("native", 1), (300, 1), (150, 2), ("110", 3)])

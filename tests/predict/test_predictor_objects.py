@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from segscape.errors import ConfigError, ModelError, ResourceError
+from segscape.errors import ConfigError, ModelError, ResourceError, SegscapeWarning
 from segscape.labels import Label, LabelSet
 from segscape.models.card import ModelCard
 from segscape.predict.objects import object_regions
@@ -224,6 +225,26 @@ def test_a_network_of_that_kind_without_a_watershed_makes_label_maps() -> None:
 def test_engines_are_those_of_the_task() -> None:
     assert detecting().object_engine.name == flooding().score_engine.name == "fake"
     assert (detecting().default_min_score, flooding().default_min_score) == (0.5, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("most", "lowest", "min_score", "warns"),
+    [(3, 0.6, 0.1, True), (3, 0.6, 0.65, False), (3, 0.2, 0.1, False), (4, 0.6, 0.1, False)],
+)
+def test_as_many_objects_as_there_can_be_are_perhaps_not_all(
+    most: int, lowest: float, min_score: float, warns: bool
+) -> None:
+    predictor = detecting()
+    predictor.card = replace(predictor.card, options={"max_objects": most})
+    detect = predictor.object_engine.detect
+    predictor.object_engine.detect = lambda batch: replace(
+        detect(batch), scores=np.array([0.9, 0.8, lowest], np.float32)
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        predictor.predict(PHOTO, min_score=min_score)
+    assert [w.category for w in caught] == [SegscapeWarning] * warns
+    assert not warns or "finder found 3 objects, the most it gives at once" in str(caught[0].message)
 
 
 def test_many_images_one_after_another() -> None:

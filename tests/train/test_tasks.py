@@ -288,7 +288,8 @@ def test_a_predictor_is_what_is_measured(task: InstanceTask) -> None:
     preprocess = Preprocess(zoom=1.5)
     items = task.dataset.split("val")[:1]
     found = task.measure(model, preprocess, "cpu", items)[0][0]
-    card = ModelCard("m", "mask_rcnn", {}, task.dataset.label_set, preprocess, task="instance")
+    options = {"max_objects": 1000}
+    card = ModelCard("m", "mask_rcnn", options, task.dataset.label_set, preprocess, task="instance")
     predictor = Predictor(TorchDetector(model, "cpu"), card)  # type: ignore[arg-type]
     result = predictor.predict(task.dataset.read_instances(items[0]).pixels, min_score=0.0)
     assert len(found) == len(result.regions) > 0

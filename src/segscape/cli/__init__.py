@@ -12,6 +12,8 @@ import gc
 import io
 import os
 import sys
+import warnings
+from typing import Any
 
 from cyclopts import App, CycloptsError
 
@@ -26,7 +28,7 @@ from segscape.cli.predicting import predict
 from segscape.cli.reporting import report
 from segscape.cli.storing import index, query
 from segscape.cli.training import repeat, train
-from segscape.errors import ResourceError, SegscapeError
+from segscape.errors import ResourceError, SegscapeError, SegscapeWarning
 
 _EXIT_CODES = (
     "Exit codes: 0 done, 1 a check said no, 2 bad input, 3 training diverged, 4 out of memory or disk, 130 interrupted."
@@ -62,7 +64,10 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a file name that is no text must not end the run while it is printed
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = app(arguments, exit_on_error=False, print_error=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", SegscapeWarning)
+            warnings.showwarning = _show_warning
+            code = app(arguments, exit_on_error=False, print_error=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except CycloptsError as error:
@@ -94,10 +99,26 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
+_show_others = warnings.showwarning
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    if issubclass(category, SegscapeWarning):
+        complain(f"warning: {message}")
+    else:
+        _show_others(message, category, *where, **more)
+
+
+def _leave_garbage() -> None:
+    """The process ends anyway: nothing is left to be searched for cycles. But torch's Triton would complain of that."""
+    if "triton" not in sys.modules:
+        gc.freeze()
+
+
 def _waste_no_time() -> None:
     """Stop what else takes a tenth of the time of a process that segments one photo; before numpy is imported."""
     gc.set_threshold(_NEW_OBJECTS, *gc.get_threshold()[1:])
-    atexit.register(gc.freeze)  # the process ends anyway: nothing is left to be searched for cycles
+    atexit.register(_leave_garbage)
     # How long OpenBLAS's threads wait for work without sleeping, from their start on: else 2²⁶ cycles, of each core but
     # one, and again in OpenCV's own OpenBLAS.
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", _SPIN)

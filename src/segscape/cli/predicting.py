@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segscape.cli.common import MANY, Json, Quiet, complain_of, open_predictor, print_json, say, successes
+from segscape.cli.common import MANY, Json, Quiet, Switch, complain_of, open_predictor, print_json, say, successes
 from segscape.errors import ConfigError, InputError, ResourceError
 from segscape.progress import Progress
 
@@ -30,6 +30,7 @@ def predict(
     panoptic: str = "",
     engine: str = "auto",
     max_memory: str = "auto",
+    tiled: Switch = False,
     workers: int = 0,
     json_: Json = False,
     quiet: Quiet = False,
@@ -65,6 +66,9 @@ def predict(
     max_memory
         As in 2GB. TIFFs that take more are done by tiles, at their own resolution; other images are refused. auto:
         half of what is free, and more than 250 megapixels are too many.
+    tiled
+        By tiles whatever the size, at the picture's own resolution, as TIFF; georeferenced ones always are if --out,
+        --tta and the like allow it.
     workers
         Threads that read, and as many that write; 0 for half as many as there are cores.
     """
@@ -80,7 +84,8 @@ def predict(
     kinds = tuple(kind for kind in tta.split(",") if kind)
     folder = out or (None if json_ else Path("segscape-out"))
     predictor = open_predictor(model, panoptic, engine, many=len(files) >= MANY)
-    huge = too_large(files, limit, predictor)
+    placed = bool(folder) and not (kinds or panoptic or refine == "crf")
+    huge = list(files) if tiled else too_large(files, limit, predictor, long_side=size, placed=placed)
     by_tiles = set(huge)
     files = [path for path in files if path not in by_tiles]
     huge += folders
@@ -117,8 +122,8 @@ def predict(
         pass
     if huge and folder:
         pictures, progress = zip(huge, stems[len(files) :], strict=True), Progress(quiet=quiet)
-        tiled = {"max_memory": limit.num_bytes, "long_side": size, "min_score": min_score, "progress": progress}
-        for document in _by_tiles(predictor, pictures, folder, failed, codes, **tiled):
+        how = {"max_memory": limit.num_bytes, "long_side": size, "min_score": min_score, "progress": progress}
+        for document in _by_tiles(predictor, pictures, folder, failed, codes, **how):
             if json_:
                 results.append(document)
             else:

@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 from segscape.errors import ConfigError, ImageError, ResourceError
 from segscape.file_kinds import file_kind
 from segscape.files import write_text
-from segscape.image import IMAGE_SUFFIXES, MAX_PIXELS
+from segscape.image import IMAGE_SUFFIXES, MAX_PIXELS, read_image
 from segscape.result_files import safe_stem
 from segscape.runtime.memory import available_bytes
 
 if TYPE_CHECKING:
+    from segscape.bigimage import WindowedImage
     from segscape.predict.panoptic_predictor import PanopticPredictor
     from segscape.predict.predictor import Predictor
     from segscape.progress import Progress
@@ -27,6 +29,7 @@ _TILES = "tiles:"
 _NEVER_BY_WINDOWS = IMAGE_SUFFIXES - {".tif", ".tiff"}
 _GDAL_SUFFIXES = {".jp2", ".j2k", ".img"}
 _UNKNOWN_MEMORY = 2 * 10**9
+_NETWORK_BYTES_PER_PIXEL = 300  # about what `street` takes of what it sees
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +86,21 @@ def _is_zarr(path: Path) -> bool:
     return is_zarr(path)
 
 
-def too_large(files: Iterable[Path], limit: MemoryLimit, predictor: Predictor | PanopticPredictor) -> list[Path]:
-    """Those that are to be done by tiles: too large for memory, or of a kind that is read by windows alone."""
+def too_large(
+    files: Iterable[Path],
+    limit: MemoryLimit,
+    predictor: Predictor | PanopticPredictor,
+    *,
+    long_side: int | str = "model",
+    placed: bool = False,
+) -> list[Path]:
+    """Those that are to be done by tiles: too large for memory, or of a kind that is read by windows alone.
+
+    Args:
+        files, limit, predictor: what is predicted, and with what.
+        long_side: at which the ordinary route would show them to the network.
+        placed: also those that are georeferenced.
+    """
     found = []
     for path in files:
         if path.suffix.lower() in _NEVER_BY_WINDOWS:
@@ -95,8 +111,9 @@ def too_large(files: Iterable[Path], limit: MemoryLimit, predictor: Predictor | 
             size = size_by_windows(path)
             huge = size is not None and (
                 size[0] * size[1] > limit.max_pixels
-                or _bytes_for_objects(predictor, size) > limit.num_bytes
+                or _ordinary_bytes(predictor, size, long_side) > limit.num_bytes
                 or not _is_read_whole(path)
+                or (placed and _is_placed(path))
             )
         except (ImageError, OSError):  # whoever reads it says what is wrong
             huge = not _is_read_whole(path)
@@ -117,25 +134,34 @@ def _is_read_whole(path: Path) -> bool:
     return True
 
 
-def _bytes_for_objects(predictor: Predictor | PanopticPredictor, size: tuple[int, int]) -> float:
-    """What finding objects in a picture takes, which grows with its size: such models have no size of their own."""
-    from segscape.predict.predictor import Predictor
+def _ordinary_bytes(predictor: Predictor | PanopticPredictor, size: tuple[int, int], long_side: int | str) -> float:
+    """What the ordinary route takes of a picture, by the network; of two models joined, 0."""
+    from segscape.predict.predictor import PIXELS_AT_ONCE, Predictor
 
-    if not isinstance(predictor, Predictor) or predictor.card.task != "instance":
+    if not isinstance(predictor, Predictor):
         return 0.0
-    height, width = predictor.card.preprocess.network_size(size)
-    return predictor.object_engine.bytes_per_pixel * height * width
+    height, width = predictor.preprocess_at(long_side).network_size(size)
+    if predictor.card.task == "instance":
+        return predictor.object_engine.bytes_per_pixel * height * width
+    from segscape.predict.tiling.huge import ORDINARY_BYTES_PER_PIXEL
+
+    return ORDINARY_BYTES_PER_PIXEL * size[0] * size[1] + _NETWORK_BYTES_PER_PIXEL * min(height * width, PIXELS_AT_ONCE)
 
 
-def _size_and_place(source: Path) -> tuple[tuple[int, int], bool]:
-    """(height, width) of a picture, and whether it is georeferenced."""
+def _is_placed(path: Path) -> bool:
     from segscape.bigimage import open_big_image
 
-    image = open_big_image(source)
-    try:
-        return image.size, image.georeference is not None
-    finally:
-        image.close()
+    with closing(open_big_image(path)) as image:
+        return image.georeference is not None
+
+
+def _opened(source: Path) -> WindowedImage:
+    """To be read by windows; what gives itself only whole is read."""
+    from segscape.bigimage import ArrayImage, open_big_image, size_by_windows
+
+    if source.is_file() and size_by_windows(source) is None:
+        return ArrayImage(read_image(source).pixels, os.fspath(source))
+    return open_big_image(source)
 
 
 def predict_huge_file(
@@ -178,34 +204,34 @@ def predict_huge_file(
 
     if not isinstance(predictor, Predictor):
         raise ConfigError(f"{os.fspath(source)!r} is done by tiles, and two models are not joined by tiles; give one")
-    start = time.perf_counter()
-    longest = checked_long_side(long_side)
-    (height, width), placed = _size_and_place(source)
+    start, image = time.perf_counter(), _opened(source)
+    longest, (height, width) = checked_long_side(long_side), image.size
     base = folder / safe_stem(stem)
     by_tiles = functools.partial(
         predict_huge,
         predictor,
-        source,
+        image,
         base.with_name(base.name + ".labels.tif"),
         max_memory=max_memory,
         shrink=1 if longest is None else -(-max(height, width) // longest),
         min_score=min_score,
         progress=progress,
     )
-    outlines = base.with_name(base.name + _outlines_suffix()) if placed else None
+    outlines = None if image.georeference is None else base.with_name(base.name + _outlines_suffix())
     result, left_out = None, ""
-    try:
-        result = by_tiles(vectors=outlines)
-    except (ConfigError, ResourceError) as error:
-        if outlines is None:
-            raise
-        left_out = str(error)
-    if result is None:
-        # Nobody asked for outlines, so all else is written without them. What was finished is not done again; and if
-        # they were not the reason, it comes again.
-        result = by_tiles()
-        if progress:
-            progress.message(f"{os.fspath(source)}: outlines were left out: {left_out}")
+    with closing(image):
+        try:
+            result = by_tiles(vectors=outlines)
+        except (ConfigError, ResourceError) as error:
+            if outlines is None:
+                raise
+            left_out = str(error)
+        if result is None:
+            # Nobody asked for outlines, so all else is written without them. What was finished is not done again; and
+            # if they were not the reason, it comes again.
+            result = by_tiles()
+            if progress:
+                progress.message(f"{os.fspath(source)}: outlines were left out: {left_out}")
     labels = predictor.card.result_labels
     document: dict[str, Any] = {
         "size": {"height": height, "width": width},

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from segscape.errors import ModelError
+from segscape.errors import ModelError, SegscapeWarning
 from segscape.masks import Box, RunLengths, crop_to_box
 from segscape.predict.paste import paste_masks
 from segscape.preprocess import Preprocess
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 LOWEST_SCORE = 0.05  # the network gives none below
 _MOST_TAKEN = 0.5
+_GOOD = 0.5
+MAX_OBJECTS = 100
+"""That a detector gives of an image if its card says nothing, as COCO's evaluation takes them."""
 
 
 def detect(
@@ -65,6 +69,21 @@ def object_regions(
         return tuple(regions)
     owners, stayed = claim_pixels(regions, size, _MOST_TAKEN)
     return tuple(replace(region, id=i) for i, region in enumerate(cut_to_owned(owners, stayed), start=1))
+
+
+def warn_if_full(found: Detections, card: ModelCard, min_score: float, where: str) -> None:
+    """Warn if a detector may have left objects out: it gave as many as it gives at most, and all of them are good.
+
+    Not by ``min_score`` alone: measuring takes them from 0 on, of which there always are as many.
+    """
+    most = card.options.get("max_objects", MAX_OBJECTS)
+    if len(found.scores) >= most and found.scores.min() >= max(min_score, _GOOD):
+        warnings.warn(
+            f"{where}: {card.name} found {most} objects, the most it gives at once, so others may be missing; have it "
+            "look at smaller parts (`segscape predict --tiled`, `segscape.predict_huge` with a smaller tile)",
+            SegscapeWarning,
+            stacklevel=2,
+        )
 
 
 def watershed_regions(scores: Scores, card: ModelCard, min_score: float) -> tuple[Region, ...]:

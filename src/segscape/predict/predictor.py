@@ -32,7 +32,7 @@ from segscape.runtime.inference import (
 if TYPE_CHECKING:
     from segscape.models.card import ModelCard
 
-_MOST_PIXELS = 2**22
+PIXELS_AT_ONCE = 2**22
 """Of what a network is given at once: about 1.2 GB of memory for `street`."""
 
 REFINEMENTS = ("model", "none", "crf")
@@ -154,7 +154,7 @@ class Predictor:
             ModelError: the network's scores are not finite.
             ResourceError: out of memory, or an image too large to be refined.
         """
-        preprocess = self._preprocess(long_side)
+        preprocess = self.preprocess_at(long_side)
         try:
             if self.card.task == "instance":
                 self._refuse("objects", tta=tta, refine=refine != "model" and refine != "none", confidence=confidence)
@@ -197,14 +197,15 @@ class Predictor:
         Raises:
             ConfigError: as `predict`.
         """
-        return functools.partial(self._preprocess(long_side).enough, zoom=tta_scales(tta)[-1])
+        return functools.partial(self.preprocess_at(long_side).enough, zoom=tta_scales(tta)[-1])
 
     def _objects(self, image: Image, decode_ms: float, preprocess: Preprocess, min_score: float) -> Segmentation:
-        from segscape.predict.objects import detect, object_regions
+        from segscape.predict.objects import detect, object_regions, warn_if_full
 
         start = time.perf_counter()
         size = image.full_size
         found = detect(self.object_engine, preprocess, image.pixels, size)
+        warn_if_full(found, self.card, min_score, f"{image.source!r}")
         ran = time.perf_counter()
         regions = object_regions(found, size, min_score, overlap=self.card.objects.get("overlap", True))
         end = time.perf_counter()
@@ -278,13 +279,13 @@ class Predictor:
 
     def _engine_for(self, size: tuple[int, int]) -> Engine:
         """That of the model, behind sliding windows where the network's (height, width) is large."""
-        return self.score_engine if size[0] * size[1] <= _MOST_PIXELS else self._windowed
+        return self.score_engine if size[0] * size[1] <= PIXELS_AT_ONCE else self._windowed
 
     @functools.cached_property
     def _windowed(self) -> Engine:
         from segscape.predict.tiling.windows import WindowedEngine
 
-        return WindowedEngine(self.score_engine, _MOST_PIXELS)
+        return WindowedEngine(self.score_engine, PIXELS_AT_ONCE)
 
     def predict_many(self, sources: Iterable[Any], **options: Any) -> Iterator[Segmentation]:
         """Segment many images, in their order, decoding the next while the network works; see `predict`.
@@ -329,8 +330,12 @@ class Predictor:
             raise ConfigError(f'min_score must be "model" or a number in 0…1, got {wanted!r}')
         return max(value, LOWEST_SCORE)
 
-    def _preprocess(self, wanted: int | str) -> Preprocess:
-        """The card's, with the image brought to the wanted long side."""
+    def preprocess_at(self, wanted: int | str) -> Preprocess:
+        """The card's, with the image brought to the wanted long side.
+
+        Raises:
+            ConfigError: ``wanted`` is out of range.
+        """
         if wanted == "model":
             return self.card.preprocess
         return replace(self.card.preprocess, long_side=checked_long_side(wanted), short_side=None, zoom=1.0)

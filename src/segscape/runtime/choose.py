@@ -159,12 +159,12 @@ def _in_torch(path: Path, device: str, precision: str, *, compiled: bool) -> Eng
 
 
 def _open_exported(path: Path, engine: str, device: str, mode: str, precision: str) -> Chosen:
-    from segscape.export.folder import read_exported
+    from segscape.export.folder import read_exported, read_exported_card
 
     exported = read_exported(path)
     if engine in _TORCH or device not in ("auto", "cpu"):
         raise ConfigError(
-            f"{str(path)!r} was exported to {exported.kind}, which torch and GPUs cannot run; use the bundle"
+            f"{str(path)!r} was exported to {exported.kind}, for CPUs without torch; take the model it was made from"
         )
     if engine != "auto":
         choices = [(engine, "asked for")]
@@ -172,7 +172,16 @@ def _open_exported(path: Path, engine: str, device: str, mode: str, precision: s
         choices = [(exported.kind, f"it was exported to {exported.kind}")]
         if exported.kind == "onnx" and installed("openvino"):  # OpenVINO reads both kinds of graph
             choices.insert(0, ("openvino", _FASTEST))
-    return _first_that_runs(choices, lambda kind: _on_graph(kind, exported.graph, mode, precision), exported.card)
+    in_int8 = "int8" in read_exported_card(path)[1]
+
+    def load(kind: str) -> Engine | ObjectEngine:
+        loaded = _on_graph(kind, exported.graph, mode, precision)
+        if in_int8:
+            runtime, _, others = loaded.name.rpartition(" ")
+            loaded.name = f"{runtime} int8+{others}"  # the layers that were kept
+        return loaded
+
+    return _first_that_runs(choices, load, exported.card)
 
 
 def installed(module: str) -> bool:

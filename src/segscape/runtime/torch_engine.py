@@ -86,7 +86,8 @@ class TorchEngine:
             if not shutil.which(os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")):
                 raise ConfigError("engine 'torch-compile' needs a C++ compiler: install one, or name it in CXX")
             self.name = f"torch-compile {self.device} {self.precision}"
-            self._run = torch.compile(self._scores)
+            # For each size anew: of two sizes it would make one of any size, over which its C++ backend fails.
+            self._run = torch.compile(self._scores, dynamic=False)
         if self.device.type == "cuda":
             from segscape.runtime.cuda_graphs import CudaGraphs
 

@@ -59,7 +59,7 @@ def test_the_margin_is_measured(recorder):
 def test_a_large_photo_at_its_own_size_goes_through_windows(tiny_predictor, recorder, monkeypatch):
     pixels = np.random.default_rng(0).integers(0, 256, (1300, 150, 3), np.uint8)
     wanted = tiny_predictor.predict(pixels, long_side="native")
-    monkeypatch.setattr(module, "_MOST_PIXELS", 1200 * 150)
+    monkeypatch.setattr(module, "PIXELS_AT_ONCE", 1200 * 150)
     windowed = Predictor(recorder, tiny_predictor.card)
     found = windowed.predict(pixels, long_side="native")
     assert (1300, 150) not in recorder.seen
@@ -75,7 +75,7 @@ def test_augmented_views_and_windows_are_the_same_in_all_engines(
     tiny_bundle, tiny_predictor, monkeypatch, tmp_path_factory, engine, tta
 ):
     monkeypatch.setenv("SEGSCAPE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-    monkeypatch.setattr(module, "_MOST_PIXELS", 100 * 100)
+    monkeypatch.setattr(module, "PIXELS_AT_ONCE", 100 * 100)
     chosen = open_engine(tiny_bundle, engine, precision="f32")
     other = Predictor(chosen.engine, chosen.card)
     pixels = np.random.default_rng(0).integers(0, 256, (90, 1300, 3), np.uint8)

@@ -15,7 +15,7 @@ import numpy as np
 from segscape.bigimage import WindowedImage
 from segscape.bigimage.object_parts import ObjectParts, PackedObjects
 from segscape.errors import ResourceError
-from segscape.predict.objects import detect, object_regions, watershed_regions
+from segscape.predict.objects import detect, object_regions, warn_if_full, watershed_regions
 from segscape.predict.tiling.fitting import OutOfMemory, keep_plan, kept_plan, no_smaller, until_it_fits
 from segscape.predict.tiling.join import JoinedObjects
 from segscape.predict.tiling.memory import give_back_freed, measured_bytes_per_pixel, peak_bytes, resident_bytes
@@ -91,6 +91,7 @@ def tile_objects(predictor: Predictor, pixels: np.ndarray, min_score: float) -> 
     card, preprocess = predictor.card, _own_scale(predictor)
     if card.task == "instance":
         found = detect(predictor.object_engine, preprocess, pixels)
+        warn_if_full(found, card, min_score, "in a tile")
         size = (pixels.shape[0], pixels.shape[1])
         return object_regions(found, size, min_score, overlap=card.objects.get("overlap", True))
     return watershed_regions(run_network(predictor.score_engine, preprocess, pixels), card, min_score)
