@@ -140,6 +140,13 @@ def store(index, make_photo, tmp_path):
     return tmp_path / "s.duckdb"
 
 
+def test_a_process_ends_without_a_word(store):
+    source = str(Path(cli.__file__).parents[1])
+    command = [sys.executable, "-m", "segscape", "query", str(store), "sky or road or car"]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": source}, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
 def test_query_on_the_terminal(run, store):
     code, out, err = run("query", store, "sky or road or car", "--limit", 2)
     assert (code, err) == (0, "")

@@ -43,6 +43,7 @@ app = App(
     result_action="return_value",
 )
 _NEW_OBJECTS = 10_000  # a collection after so many; Python's 700 are collected dozens of times while imports make them
+_TIDY = {"triton", "duckdb"}  # made with nanobind, which fills the screen with what was not cleared away
 _SPIN = "4"  # 2⁴ cycles
 data_app = App(name="data", help="Look at a data set before training on it, and convert it.")
 models_app = App(name="models", help="Models that come with Segscape, and what their cards say.")
@@ -110,8 +111,8 @@ def _show_warning(message: Warning | str, category: type[Warning], *where: Any, 
 
 
 def _leave_garbage() -> None:
-    """The process ends anyway: nothing is left to be searched for cycles. But torch's Triton would complain of that."""
-    if "triton" not in sys.modules:
+    """The process ends anyway: nothing is left to be searched for cycles."""
+    if sys.modules.keys().isdisjoint(_TIDY):
         gc.freeze()
 
 
