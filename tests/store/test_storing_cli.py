@@ -115,7 +115,7 @@ def test_a_photo_that_changes_while_it_is_looked_at(index, make_photo, monkeypat
 def test_interrupt_keeps_what_is_done(tiny_bundle, make_photo, tmp_path):
     for i in range(200):
         make_photo(f"photos/{i}.png", seed=i)
-    source = str(Path(cli.__file__).parents[1])
+    source = str(Path(cli.__file__).parents[2])
     command = [sys.executable, "-m", "segscape", "index", "photos", "--store", "s.duckdb", "--model", str(tiny_bundle)]
     environment = {**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -141,7 +141,7 @@ def store(index, make_photo, tmp_path):
 
 
 def test_a_process_ends_without_a_word(store):
-    source = str(Path(cli.__file__).parents[1])
+    source = str(Path(cli.__file__).parents[2])
     command = [sys.executable, "-m", "segscape", "query", str(store), "sky or road or car"]
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": source}, capture_output=True, text=True, check=True)
     assert done.stderr == ""
