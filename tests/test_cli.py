@@ -27,7 +27,7 @@ from segscape.errors import (
 from segscape.models.bundle import read_card
 from segscape.predict import locate as locate_module
 
-SOURCE = Path(cli.__file__).parents[1]
+SOURCE = Path(cli.__file__).parents[2]
 
 
 def verbs(group: App, names: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -569,8 +569,8 @@ def test_ctrl_c_ends_a_run_with_130(tiny_bundle, make_photo, tmp_path):
     code = (
         "import os, signal, sys\n"
         "from segscape.cli import main\n"
-        "from segscape.predict import predictor\n"
-        "predictor.as_image = lambda *a, **o: (os.kill(os.getpid(), signal.SIGINT), __import__('time').sleep(0.2))\n"
+        "from segscape.predict import pipeline\n"
+        "pipeline.as_image = lambda *a, **o: (os.kill(os.getpid(), signal.SIGINT), __import__('time').sleep(0.2))\n"
         f"sys.exit(main(['predict', 'a.png', '--model', {str(tiny_bundle)!r}]))\n"
     )
     result = fresh_process("-c", code, cwd=tmp_path)
